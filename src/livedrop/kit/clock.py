@@ -1,0 +1,38 @@
+"""PostgreSQL's clock, as seen from this process."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+
+class DatabaseClock:
+    """Tells PostgreSQL's time without asking each time.
+
+    Every reading of `clock_timestamp()` that passes by corrects it; between readings it runs on the monotonic
+    clock. Good for headers and for choosing a page's phase; whether an order is in time is decided by
+    PostgreSQL's own reading, under the lock.
+    """
+
+    def __init__(self) -> None:
+        self._zero = datetime.now(UTC) - timedelta(seconds=time.monotonic())
+
+    def heard(self, database_now: datetime, asked_at: float) -> None:
+        """Takes in a reading of the database's clock; `asked_at` is `time.monotonic()` before the question.
+
+        The reading was made between the question and now: the middle of the two is the best guess.
+        """
+        middle = (asked_at + time.monotonic()) / 2
+        self._zero = database_now - timedelta(seconds=middle)
+
+    def now(self) -> datetime:
+        return self._zero + timedelta(seconds=time.monotonic())
+
+
+def rfc3339(moment: datetime) -> str:
+    """`2026-01-31T09:00:00.000Z`: RFC 3339, UTC, milliseconds (cut, not rounded, so no time lies in the future)."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def rfc3339_or_none(moment: datetime | None) -> str | None:
+    return None if moment is None else rfc3339(moment)

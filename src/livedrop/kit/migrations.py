@@ -1,0 +1,89 @@
+"""Alembic over asyncpg: brings a database's tables to the version that this code needs."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+# One migration at a time, however many processes start at once: an advisory lock for the transaction.
+_LOCK = "SELECT pg_advisory_xact_lock(7061736564726)"
+POSTGRESQL_VERSION_MIN = 150_000
+
+
+class WrongDatabase(Exception):
+    """The database can't be used as it is; the message says why and what to do."""
+
+
+def scripts_folder() -> Path:
+    """Where the migrations lie: inside the installed package, or beside `src/` in a checkout."""
+    packaged = Path(__file__).parent.parent / "migrations"
+    return packaged if packaged.is_dir() else Path(__file__).parents[3] / "migrations"
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(scripts_folder()).replace("%", "%%"))
+    return config
+
+
+def version_wanted() -> str:
+    """The newest revision of this code."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    assert head is not None, "there are no migrations"
+    return head
+
+
+def _migrate(connection: Connection, target: str) -> None:
+    server = int(connection.execute(text("SHOW server_version_num")).scalar_one())
+    if server < POSTGRESQL_VERSION_MIN:
+        raise WrongDatabase(f"PostgreSQL 15 or newer is needed; this server is version {server // 10_000}.")
+    connection.execute(text(_LOCK))
+    current = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if current is not None and current not in known:
+        raise WrongDatabase(
+            f"The database was migrated by a newer LiveDrop (revision {current}); install that version."
+        )
+    config = _config()
+    config.attributes["connection"] = connection
+    if target == "head" or target > (current or ""):
+        command.upgrade(config, target)
+    else:
+        command.downgrade(config, target)
+
+
+async def migrate(database_url: str, target: str = "head") -> None:
+    """Takes the database to `target` ("head", a revision, or "base"), up or down, in one transaction.
+
+    Raises `WrongDatabase` when the server is too old or the tables are newer than this code.
+    """
+    engine = create_async_engine(_sqlalchemy_url(database_url), poolclass=NullPool)
+    try:
+        async with asyncio.timeout(120), engine.begin() as connection:
+            await connection.run_sync(_migrate, target)
+    finally:
+        await engine.dispose()
+
+
+async def version_present(database_url: str) -> str | None:
+    """The revision that the database is at, or None for an empty one."""
+    engine = create_async_engine(_sqlalchemy_url(database_url), poolclass=NullPool)
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+    finally:
+        await engine.dispose()
+
+
+def _sqlalchemy_url(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    assert scheme in {"postgres", "postgresql"}, "a PostgreSQL URL starts with postgresql://"
+    return f"postgresql+asyncpg://{rest}"

@@ -1,0 +1,1 @@
+"""How every route speaks: guards, problem documents, idempotency, pages, and the shape of a hot route."""

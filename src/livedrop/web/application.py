@@ -1,0 +1,187 @@
+"""The whole HTTP application: hot routes first, Litestar behind them, one way to fail for both."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Litestar
+from litestar.enums import ScopeType
+from litestar.exceptions import (
+    ClientException,
+    HTTPException,
+    MethodNotAllowedException,
+    NotFoundException,
+    ValidationException,
+)
+from litestar.types import ControllerRouterHandler, HTTPScope, Message, Receive, Scope, Send
+
+from livedrop.kit.database import is_away
+from livedrop.kit.refusals import InvalidFields, NotFound, Refusal, Unavailable
+from livedrop.web import problems
+from livedrop.web.requests import (
+    Answer,
+    Request,
+    read_body,
+    refused,
+    request_id_of,
+    require_json,
+    send_answer,
+)
+
+log = structlog.get_logger("livedrop.web")
+
+Handle = Callable[[Request], Awaitable[Answer]]
+_BASES = ("/api/v1", "/api")
+
+
+class HotRoute(msgspec.Struct, frozen=True):
+    """A route that a crowd calls: a plain handler from Request to Answer, without a framework's share per request.
+
+    `path` has at most one id, written `{id}`: `/orders`, `/drops/{id}/stock`. `described` is a Litestar handler
+    of the same path that is never called: it stands for this route in the OpenAPI document.
+    """
+
+    method: str
+    path: str
+    handle: Handle
+    described: ControllerRouterHandler | None = None
+
+
+class Application:
+    """ASGI: hot routes from a table, everything else by Litestar; both end in the same problem documents."""
+
+    def __init__(
+        self,
+        hot_routes: Sequence[HotRoute],
+        litestar: Litestar,
+        *,
+        unsigned_paths: Sequence[str] = (),
+    ) -> None:
+        self._litestar = litestar
+        self._whole: dict[tuple[str, str], Handle] = {}  # (method, path)
+        self._with_id: dict[tuple[str, str, str], Handle] = {}  # (method, before the id, after the id)
+        for route in hot_routes:
+            for base in _BASES:
+                before, found, after = (base + route.path).partition("{id}")
+                if found:
+                    self._with_id[route.method, before, after] = route.handle
+                else:
+                    self._whole[route.method, before] = route.handle
+        # From "/api/drops/" to the length of what comes before the id.
+        self._before = sorted({before for _, before, _ in self._with_id}, key=len, reverse=True)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == ScopeType.HTTP:
+            await self._http(scope, receive, send)
+        else:
+            await self._litestar(scope, receive, send)
+
+    async def _http(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        request_id = request_id_of(scope)
+        matched = self._match(scope["method"], scope["path"])
+        if matched is None:
+            await self._by_litestar(scope, receive, send, request_id)
+            return
+        handle, path_ids = matched
+        request = Request(scope, request_id, path_ids)
+        try:
+            if scope["method"] == "POST":
+                request.body = await read_body(receive)
+                require_json(request.headers)
+            answer = await handle(request)
+        except ConnectionAbortedError:
+            return
+        except Exception as error:
+            answer = refused(refusal_for(error, request_id), request_id)
+        await send_answer(send, answer, request_id)
+
+    def _match(self, method: str, path: str) -> tuple[Handle, tuple[str, ...]] | None:
+        handle = self._whole.get((method, path))
+        if handle is not None:
+            return handle, ()
+        for before in self._before:
+            if path.startswith(before):
+                start = len(before)
+                end = path.find("/", start)
+                if end < 0:
+                    end = len(path)
+                handle = self._with_id.get((method, before, path[end:]))
+                # An id has 36 characters; `/drops/live` is not a drop's page.
+                if handle is not None and end - start == 36:
+                    return handle, (path[start:end],)
+        return None
+
+    async def _by_litestar(self, scope: HTTPScope, receive: Receive, send: Send, request_id: str) -> None:
+        started = False
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        path: str = scope["path"]
+        if path.startswith("/api/") and not path.startswith("/api/v1/"):
+            scope["path"] = "/api/v1" + path[4:]
+            scope["raw_path"] = scope["path"].encode()
+        scope["state"] = {**scope.get("state", {}), "request_id": request_id}
+        try:
+            body_receive = await _checked_body(scope, receive)
+            await self._litestar(scope, body_receive, send_with_id)
+        except ConnectionAbortedError:
+            return
+        except Exception as error:
+            if started:
+                raise
+            await send_answer(send, refused(refusal_for(error, request_id), request_id), request_id)
+
+
+async def _checked_body(scope: HTTPScope, receive: Receive) -> Receive:
+    """Reads and bounds the body before Litestar does, so that all routes refuse size and type alike."""
+    if scope["method"] not in {"POST", "PUT", "PATCH", "DELETE"}:
+        return receive
+    body = await read_body(receive)
+    if body:
+        require_json(dict(scope["headers"]))
+    given = False
+
+    async def replay() -> Any:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+def refusal_for(error: BaseException, request_id: str) -> Refusal:
+    """What the user reads of this error. Only what is our own fault becomes a 500, and is logged with its trace."""
+    match error:
+        case Refusal():
+            return error
+        case ValidationException():
+            return _invalid(error)
+        case NotFoundException():
+            return NotFound()
+        case MethodNotAllowedException():
+            return problems.MethodNotAllowed()
+        case ClientException():
+            return problems.MalformedBody(error.detail)
+        case HTTPException() if error.status_code < 500:
+            return problems.MalformedRequest(error.detail)
+        case _ if is_away(error):
+            log.warning("database_away", request_id=request_id, error=repr(error))
+            return Unavailable()
+    log.error("request_failed", request_id=request_id, exc_info=error)
+    return problems.InternalError()
+
+
+def _invalid(error: ValidationException) -> Refusal:
+    extra = error.extra if isinstance(error.extra, list) else []
+    pairs = [(str(item.get("key", "")), str(item.get("message", ""))) for item in extra]
+    return InvalidFields(*pairs) if pairs else InvalidFields(("", error.detail))

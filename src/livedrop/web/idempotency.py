@@ -1,0 +1,125 @@
+"""Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): a retry gets the first answer again.
+
+Orders keep their key for life (stock/). Every other POST that creates something uses the small table here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from litestar import Response
+
+from livedrop.kit.database import Connection, Database
+from livedrop.kit.refusals import Refusal
+
+KEPT_HOURS = 24
+_BARE = re.compile(rb"[\x20-\x7e]{1,255}").fullmatch
+
+_TAKE = """
+INSERT INTO idempotency_keys (user_id, operation, key, fingerprint, expires_at)
+VALUES ($1, $2, $3, $4, clock_timestamp() + make_interval(hours => $5))
+ON CONFLICT (user_id, operation, key) DO UPDATE
+    SET fingerprint = excluded.fingerprint, status = NULL, answer = NULL, expires_at = excluded.expires_at
+    WHERE idempotency_keys.expires_at <= clock_timestamp()
+"""
+_PAST = "SELECT fingerprint, status, answer FROM idempotency_keys WHERE user_id = $1 AND operation = $2 AND key = $3"
+_KEEP = "UPDATE idempotency_keys SET status = $4, answer = $5 WHERE user_id = $1 AND operation = $2 AND key = $3"
+
+
+class KeyMissing(Refusal):
+    """Send an Idempotency-Key header, so that a retry can't order twice."""
+
+    code, status = "idempotency_key_missing", 400
+
+
+class KeyInvalid(Refusal):
+    """An Idempotency-Key has 1 to 255 printable ASCII characters, bare or in double quotes."""
+
+    code, status = "idempotency_key_invalid", 400
+
+
+class KeyReused(Refusal):
+    """This Idempotency-Key was used for another request; take a new key."""
+
+    code, status = "idempotency_key_reused", 422
+
+
+class RequestInProgress(Refusal):
+    """The first request with this Idempotency-Key is still running; ask again in a moment."""
+
+    code, status = "request_in_progress", 409
+
+    def __init__(self) -> None:
+        super().__init__(retry_after_seconds=1)
+
+
+def parse_key(header: bytes | None) -> str:
+    """The key in the header's value: a Structured Fields string (RFC 8941 §3.3.3) or the same, bare."""
+    if header is None:
+        raise KeyMissing
+    value = header.strip(b" \t")
+    if value[:1] == b'"':
+        if len(value) < 2 or value[-1:] != b'"':
+            raise KeyInvalid
+        value = re.sub(rb'\\(["\\])', rb"\1", value[1:-1])
+    if not _BARE(value):
+        raise KeyInvalid
+    return value.decode("ascii")
+
+
+def fingerprint(operation: str, body: Any) -> bytes:
+    """16 bytes that tell two requests apart: the operation and every field of its decoded body."""
+    return hashlib.blake2b(
+        operation.encode() + b"\0" + msgspec.json.encode(body, order="deterministic"), digest_size=16
+    ).digest()
+
+
+async def once(
+    database: Database,
+    user_id: UUID,
+    operation: str,
+    header: str | None,
+    body: Any,
+    work: Callable[[Connection], Awaitable[tuple[int, msgspec.Struct]]],
+) -> Response[bytes]:
+    """Does `work` in one transaction, at most once for a key, and answers with its status and JSON body.
+
+    Without the header it simply does the work. A second request with the key waits for the first and gets its
+    answer with `Idempotent-Replayed: true`; another body under the key is refused (422). A refusal stores nothing.
+    """
+    if header is None:
+        async with database.transaction() as tx:
+            status, made = await work(tx)
+        return _answer(status, msgspec.json.encode(made))
+    key = parse_key(header.encode("latin-1"))
+    print_ = fingerprint(operation, body)
+    try:
+        async with database.transaction() as tx:
+            taken = await tx.execute(_TAKE, user_id, operation, key, print_, KEPT_HOURS)
+            if taken == "INSERT 0 1":
+                status, made = await work(tx)
+                answer = msgspec.json.encode(made)
+                await tx.execute(_KEEP, user_id, operation, key, status, answer)
+                return _answer(status, answer)
+            past = await tx.fetchrow(_PAST, user_id, operation, key)
+    except asyncpg.LockNotAvailableError:
+        raise RequestInProgress from None
+    assert past is not None, "a key that is taken has a row"
+    if past["fingerprint"] != print_:
+        raise KeyReused
+    return _answer(past["status"], past["answer"], replayed=True)
+
+
+def _answer(status: int, body: bytes, *, replayed: bool = False) -> Response[bytes]:
+    return Response(
+        body,
+        status_code=status,
+        media_type="application/json",
+        headers={"Idempotent-Replayed": "true"} if replayed else None,
+    )
