@@ -12,10 +12,14 @@ from msgspec import Meta
 PRICE_MINOR_MAX = 1_000_000_000_000
 QUANTITY_MAX = 1_000
 
-Title = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S")]
-Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"\S")]
-LongText = Annotated[str, Meta(max_length=10_000)]
-Url = Annotated[str, Meta(max_length=2_000, pattern=r"^https?://[^\s/]+\S*$")]
+# PostgreSQL's text can't hold the character NUL. (What is no Unicode, such as half of a pair, is no JSON either.)
+TEXT = r"^[^\x00]*$"
+SAYS_SOMETHING = r"^[^\x00]*[^\x00\s][^\x00]*$"
+
+Title = Annotated[str, Meta(min_length=1, max_length=200, pattern=SAYS_SOMETHING)]
+Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=SAYS_SOMETHING)]
+LongText = Annotated[str, Meta(max_length=10_000, pattern=TEXT)]
+Url = Annotated[str, Meta(max_length=2_000, pattern=r"^https?://[^\s/\x00]+[^\s\x00]*$")]
 PriceMinor = Annotated[int, Meta(ge=0, le=PRICE_MINOR_MAX)]
 Quantity = Annotated[int, Meta(ge=1, le=QUANTITY_MAX)]
 Stock = Annotated[int, Meta(ge=1, le=2**31 - 1)]
