@@ -1,0 +1,152 @@
+"""A real PostgreSQL for every test: one server for the whole run, a database of its own for each test."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from livedrop.kit.database import Database
+from livedrop.kit.migrations import migrate
+from livedrop.kit.postgres import DATABASE, Server, initialise
+
+TEMPLATE = "template_livedrop"
+
+# No test crashes the shared server, so its data may be lost with the machine; it gains the speed. Crash tests
+# take `own_postgres`, which keeps all promises.
+_SHARED_OPTIONS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_connections": "300",
+    "max_wal_size": "4GB",
+    "autovacuum": "off",  # it would hold the template while a test clones it
+}
+
+_database_numbers = itertools.count(1)
+
+
+class TestServer(Server):
+    """A server in a temporary folder of its own."""
+
+    __test__ = False
+
+    def __init__(self, folder: Path, options: dict[str, str]) -> None:
+        self.folder = folder
+        super().__init__(folder / "data", sockets=folder, log=folder / "log", options=options)
+
+    @classmethod
+    async def make(cls, **options: str) -> TestServer:
+        server = cls(Path(tempfile.mkdtemp(prefix="livedrop-test-", dir="/tmp")), options)
+        await initialise(server.data)
+        await server.start()
+        return server
+
+    async def remove(self) -> None:
+        await self.stop_immediately()
+        shutil.rmtree(self.folder)
+
+    def url_for(self, database: str) -> str:
+        return _url_for(self.url, database)
+
+
+def _url_for(url: str, database: str) -> str:
+    return url.replace(f"@/{DATABASE}?", f"@/{database}?")
+
+
+async def _shared_server() -> TestServer:
+    server = await TestServer.make(**_SHARED_OPTIONS)
+    admin = await asyncpg.connect(server.url)
+    try:
+        await admin.execute(f"CREATE DATABASE {TEMPLATE}")
+    finally:
+        await admin.close()
+    await migrate(server.url_for(TEMPLATE))
+    return server
+
+
+class SharedServer:
+    """Started by the process that leads the run (pytest-xdist's controller), told by it to its workers."""
+
+    def __init__(self) -> None:
+        self._server: TestServer | None = None
+
+    def url(self) -> str:
+        if self._server is None:
+            self._server = asyncio.run(_shared_server())
+        return self._server.url
+
+    def pytest_configure_node(self, node: Any) -> None:
+        node.workerinput["postgres_url"] = self.url()
+
+    def pytest_unconfigure(self) -> None:
+        if self._server is not None:
+            asyncio.run(self._server.remove())
+            self._server = None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SharedServer(), "shared_postgres")
+
+
+@pytest.fixture(scope="session")
+def shared_postgres_url(request: pytest.FixtureRequest) -> str:
+    """The server's own database; a test makes its databases with `database_url`."""
+    if hasattr(request.config, "workerinput"):
+        url: str = request.config.workerinput["postgres_url"]
+        return url
+    shared = request.config.pluginmanager.get_plugin("shared_postgres")
+    assert isinstance(shared, SharedServer)
+    return shared.url()
+
+
+@pytest.fixture
+async def database_url(shared_postgres_url: str) -> AsyncIterator[str]:
+    """A database of this test's own, empty and migrated; dropped afterwards."""
+    name = f"test_{os.getpid()}_{next(_database_numbers)}"
+    await _administer(shared_postgres_url, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
+    yield _url_for(shared_postgres_url, name)
+    await _administer(shared_postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """An open pool on `database_url`."""
+    opened = await Database(database_url).open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def own_postgres() -> AsyncIterator[TestServer]:
+    """A server of this test's own, as durable as in production, to be stopped and started at will.
+
+    Its `url` leads to an empty, migrated database. It has `stop_immediately()`, `stop()` and `start()`.
+    """
+    server = await TestServer.make()
+    await migrate(server.url)
+    yield server
+    await server.remove()
+
+
+async def _administer(url: str, statement: str) -> None:
+    admin = await asyncpg.connect(url)
+    try:
+        await admin.execute(statement)
+    finally:
+        await admin.close()
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder with a path short enough for sockets, which pytest's own is not."""
+    with tempfile.TemporaryDirectory(prefix="livedrop-test-", dir="/tmp") as folder:
+        yield Path(folder)
