@@ -30,26 +30,23 @@ CREATE TABLE users (
 CREATE UNIQUE INDEX users_email ON users (lower(email));
 
 CREATE TABLE sessions (
-    id         uuid PRIMARY KEY,
-    user_id    uuid NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    expires_at timestamptz NOT NULL,
-    revoked_at timestamptz
+    id               uuid PRIMARY KEY,
+    user_id          uuid NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    refresh_digest   bytea CHECK (octet_length(refresh_digest) = 32),
+    previous_digest  bytea CHECK (octet_length(previous_digest) = 32),
+    sealed_successor bytea CHECK (octet_length(sealed_successor) = 32),
+    refreshed_at     timestamptz,
+    created_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    access_ends_at   timestamptz NOT NULL,
+    expires_at       timestamptz NOT NULL,
+    revoked_at       timestamptz
 );
 
-CREATE INDEX sessions_user ON sessions (user_id);
+CREATE INDEX sessions_user ON sessions (user_id, created_at);
+
+CREATE INDEX sessions_expiry ON sessions (expires_at);
 
 CREATE INDEX sessions_revoked ON sessions (revoked_at) WHERE revoked_at IS NOT NULL;
-
-CREATE TABLE refresh_tokens (
-    digest      bytea PRIMARY KEY,
-    session_id  uuid NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
-    replaces    bytea,
-    created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
-    used_at     timestamptz
-);
-
-CREATE INDEX refresh_tokens_session ON refresh_tokens (session_id);
 
 CREATE TABLE sign_in_failures (
     subject    text PRIMARY KEY,
@@ -57,17 +54,22 @@ CREATE TABLE sign_in_failures (
     window_ends_at timestamptz NOT NULL
 );
 
+CREATE INDEX sign_in_failures_expiry ON sign_in_failures (window_ends_at);
+
 CREATE TABLE creators (
     id           uuid PRIMARY KEY REFERENCES users (id),
     handle       text NOT NULL CHECK (char_length(handle) BETWEEN 2 AND 40),
     display_name text NOT NULL CHECK (char_length(display_name) BETWEEN 1 AND 100),
     bio          text,
     avatar_url   text,
+    search       text NOT NULL,
     created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at   timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
 CREATE UNIQUE INDEX creators_handle ON creators (lower(handle));
+
+CREATE INDEX creators_newest ON creators (created_at, id);
 
 CREATE TABLE products (
     id          uuid PRIMARY KEY,
@@ -131,6 +133,7 @@ CREATE TABLE drop_heads (
     low_stock_threshold integer NOT NULL CHECK (low_stock_threshold >= 0),
     seq                 bigint NOT NULL DEFAULT 0 CHECK (seq >= 0),
     version             bigint NOT NULL DEFAULT 1 CHECK (version > 0),
+    orders_placed       bigint NOT NULL DEFAULT 0 CHECK (orders_placed >= 0),
     CHECK (ends_at > starts_at)
 ) WITH (fillfactor = 20);
 
@@ -179,6 +182,7 @@ CREATE TABLE orders (
     answer_status     smallint,
     answer_at         timestamptz,
     answer_payment_id uuid,
+    answer_reason     text,
     created_at        timestamptz NOT NULL,
     updated_at        timestamptz NOT NULL,
     PRIMARY KEY (drop_id, id),
@@ -208,7 +212,7 @@ CREATE TABLE payments (
     status          text NOT NULL CHECK (
         status IN ('initiated', 'captured', 'declined', 'voided', 'refund_pending', 'refunded')
     ),
-    decline_code    text,
+    decline_reason  text,
     idempotency_key text CHECK (char_length(idempotency_key) BETWEEN 1 AND 255),
     fingerprint     bytea,
     answer_status   smallint,
@@ -264,7 +268,7 @@ CREATE INDEX idempotency_keys_expiry ON idempotency_keys (expires_at)
 
 DOWN = """
 DROP TABLE idempotency_keys, subject_facts, facts, payments, orders, lots, drop_heads, drops,
-    variants, products, creators, sign_in_failures, refresh_tokens, sessions, users
+    variants, products, creators, sign_in_failures, sessions, users
 """
 
 

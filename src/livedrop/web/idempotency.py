@@ -5,8 +5,6 @@ Orders keep their key for life (stock/). Every other POST that creates something
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
@@ -16,10 +14,9 @@ import msgspec
 from litestar import Response
 
 from livedrop.kit.database import Connection, Database
-from livedrop.kit.refusals import Refusal
+from livedrop.web.keys import KeyReused, RequestInProgress, fingerprint, parse_key
 
 KEPT_HOURS = 24
-_BARE = re.compile(rb"[\x20-\x7e]{1,255}").fullmatch
 
 _TAKE = """
 INSERT INTO idempotency_keys (user_id, operation, key, fingerprint, expires_at)
@@ -32,54 +29,6 @@ _PAST = "SELECT fingerprint, status, answer FROM idempotency_keys WHERE user_id 
 _KEEP = "UPDATE idempotency_keys SET status = $4, answer = $5 WHERE user_id = $1 AND operation = $2 AND key = $3"
 
 
-class KeyMissing(Refusal):
-    """Send an Idempotency-Key header, so that a retry can't order twice."""
-
-    code, status = "idempotency_key_missing", 400
-
-
-class KeyInvalid(Refusal):
-    """An Idempotency-Key has 1 to 255 printable ASCII characters, bare or in double quotes."""
-
-    code, status = "idempotency_key_invalid", 400
-
-
-class KeyReused(Refusal):
-    """This Idempotency-Key was used for another request; take a new key."""
-
-    code, status = "idempotency_key_reused", 422
-
-
-class RequestInProgress(Refusal):
-    """The first request with this Idempotency-Key is still running; ask again in a moment."""
-
-    code, status = "request_in_progress", 409
-
-    def __init__(self) -> None:
-        super().__init__(retry_after_seconds=1)
-
-
-def parse_key(header: bytes | None) -> str:
-    """The key in the header's value: a Structured Fields string (RFC 8941 §3.3.3) or the same, bare."""
-    if header is None:
-        raise KeyMissing
-    value = header.strip(b" \t")
-    if value[:1] == b'"':
-        if len(value) < 2 or value[-1:] != b'"':
-            raise KeyInvalid
-        value = re.sub(rb'\\(["\\])', rb"\1", value[1:-1])
-    if not _BARE(value):
-        raise KeyInvalid
-    return value.decode("ascii")
-
-
-def fingerprint(operation: str, body: Any) -> bytes:
-    """16 bytes that tell two requests apart: the operation and every field of its decoded body."""
-    return hashlib.blake2b(
-        operation.encode() + b"\0" + msgspec.json.encode(body, order="deterministic"), digest_size=16
-    ).digest()
-
-
 async def once(
     database: Database,
     user_id: UUID,
@@ -87,7 +36,7 @@ async def once(
     header: str | None,
     body: Any,
     work: Callable[[Connection], Awaitable[tuple[int, msgspec.Struct]]],
-) -> Response[bytes]:
+) -> Response[Any]:
     """Does `work` in one transaction, at most once for a key, and answers with its status and JSON body.
 
     Without the header it simply does the work. A second request with the key waits for the first and gets its
@@ -116,7 +65,7 @@ async def once(
     return _answer(past["status"], past["answer"], replayed=True)
 
 
-def _answer(status: int, body: bytes, *, replayed: bool = False) -> Response[bytes]:
+def _answer(status: int, body: bytes, *, replayed: bool = False) -> Response[Any]:
     return Response(
         body,
         status_code=status,
