@@ -130,6 +130,7 @@ class Application:
             scope["raw_path"] = scope["path"].encode()
         scope["state"] = {**scope.get("state", {}), "request_id": request_id}
         try:
+            _refuse_nul(scope)
             body_receive = await _checked_body(scope, receive)
             await self._litestar(scope, body_receive, send_with_id)
         except ConnectionAbortedError:
@@ -138,6 +139,14 @@ class Application:
             if started:
                 raise
             await send_answer(send, refused(refusal_for(error, request_id), request_id), request_id)
+
+
+def _refuse_nul(scope: HTTPScope) -> None:
+    """PostgreSQL's text can't hold U+0000, so nothing is named by it and nothing is found by it."""
+    if "\0" in scope["path"]:
+        raise NotFound
+    if b"%00" in scope["query_string"]:
+        raise InvalidFields(("", "the query can't hold the character U+0000"))
 
 
 async def _checked_body(scope: HTTPScope, receive: Receive) -> Receive:
