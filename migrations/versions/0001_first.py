@@ -101,12 +101,13 @@ CREATE TABLE variants (
     name        text NOT NULL CHECK (char_length(name) BETWEEN 1 AND 200),
     price_minor bigint CHECK (price_minor >= 0),
     position    integer NOT NULL,
-    retired     boolean NOT NULL DEFAULT false
+    retired     boolean NOT NULL DEFAULT false,
+    archived    boolean NOT NULL DEFAULT false
 );
 
 CREATE INDEX variants_product ON variants (product_id, position);
 
-CREATE UNIQUE INDEX variants_sku ON variants (creator_id, lower(sku)) WHERE NOT retired;
+CREATE UNIQUE INDEX variants_sku ON variants (creator_id, lower(sku)) WHERE NOT (retired OR archived);
 
 CREATE TABLE drops (
     id         uuid PRIMARY KEY,
