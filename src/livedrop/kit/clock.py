@@ -31,7 +31,9 @@ class DatabaseClock:
 
 def rfc3339(moment: datetime) -> str:
     """`2026-01-31T09:00:00.000Z`: RFC 3339, UTC, milliseconds (cut, not rounded, so no time lies in the future)."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def rfc3339_or_none(moment: datetime | None) -> str | None:

@@ -59,7 +59,7 @@ class Order(msgspec.Struct):
     """One buyer's units of one lot. Everything above `status` never changes.
 
     `answer_*` is what was answered to the request that made it, written once: a retry gets it again.
-    `one_step`: payment came with the order, so a declined payment ends it.
+    `one_step`: ordered and paid by one request, so a declined payment ends it.
     `cancel_requested`: the creator cancelled while a payment was in flight; money that arrives goes back.
     """
 

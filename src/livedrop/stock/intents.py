@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypedDict
 from uuid import UUID
 
 import msgspec
@@ -18,6 +18,14 @@ class Attempt(msgspec.Struct, frozen=True):
     payment_id: UUID
     method: str
     provider: str
+
+
+class PaymentNames(TypedDict):
+    """Which payment of which order of which drop."""
+
+    drop_id: UUID
+    order_id: UUID
+    payment_id: UUID
 
 
 class Reserve(msgspec.Struct, frozen=True, kw_only=True):

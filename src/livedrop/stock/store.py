@@ -83,8 +83,9 @@ WITH order_rows AS (
     SELECT
         n.id, ($10::uuid[])[n.lot], n.user_id, ($11::uuid[])[n.lot], ($12::uuid[])[n.lot], ($13::uuid[])[n.lot],
         n.quantity, ($14::bigint[])[n.lot], ($14::bigint[])[n.lot] * n.quantity, ($15::text[])[n.lot],
-        ($16::timestamptz[])[n.lot], n.payment_id IS NOT NULL, n.idempotency_key, n.fingerprint, $1::timestamptz, n.status,
-        n.payment_id, false, n.answer_status, CASE WHEN n.answer_status IS NOT NULL THEN $1::timestamptz END, $1::timestamptz
+        ($16::timestamptz[])[n.lot], n.payment_id IS NOT NULL OR n.status = 'paid', n.idempotency_key,
+        n.fingerprint, $1::timestamptz, n.status, n.payment_id, false, n.answer_status,
+        CASE WHEN n.answer_status IS NOT NULL THEN $1::timestamptz END, $1::timestamptz
     FROM unnest(
         $2::uuid[], $3::integer[], $4::uuid[], $5::integer[], $6::text[], $7::bytea[], $8::text[], $9::uuid[],
         $17::smallint[]

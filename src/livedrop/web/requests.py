@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any, TypeVar
+from collections.abc import Collection
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 import msgspec
+from litestar import Response
 from litestar.types import HTTPScope, Receive, Send
 
 from livedrop.kit.ids import new_id, parse_id
@@ -26,9 +28,9 @@ class Request:
     __slots__ = ("body", "headers", "id", "path_ids", "query", "repeated")
 
     def __init__(self, scope: HTTPScope, request_id: str, path_ids: tuple[str, ...]) -> None:
-        headers = scope["headers"]
+        headers = cast("Collection[tuple[bytes, bytes]]", scope["headers"])
         self.headers: dict[bytes, bytes] = dict(headers)
-        self.repeated = len(self.headers) != len(list(headers))
+        self.repeated = () if len(self.headers) == len(headers) else _repeated(headers)
         self.id = request_id
         self.path_ids = path_ids
         self.query: bytes = scope["query_string"]
@@ -40,6 +42,11 @@ class Request:
         if parsed is None:
             raise NotFound
         return parsed
+
+
+def _repeated(headers: Collection[tuple[bytes, bytes]]) -> tuple[bytes, ...]:
+    names = [name for name, _ in headers]
+    return tuple({name for name in names if names.count(name) > 1})
 
 
 class Answer:
@@ -126,3 +133,13 @@ async def send_answer(send: Send, answer: Answer, request_id: str) -> None:
     await send(start)
     body: Any = {"type": "http.response.body", "body": answer.body}
     await send(body)
+
+
+def as_response(answer: Answer, shape: type[Shape]) -> Response[Shape]:
+    """An answer that was encoded already, for a Litestar handler; `shape` is what its body says."""
+    return Response(
+        cast("Shape", answer.body),
+        status_code=answer.status,
+        media_type=answer.media_type.decode(),
+        headers={name.decode(): value.decode() for name, value in answer.headers},
+    )

@@ -95,7 +95,7 @@ def _take(books: Books, head: Head, lot: Lot, intent: Reserve, total_minor: int)
         total_minor=total_minor,
         currency=lot.currency,
         hold_expires_at=books.now + timedelta(seconds=head.hold_seconds),
-        one_step=attempt is not None,
+        one_step=free or attempt is not None,
         idempotency_key=intent.idempotency_key,
         fingerprint=intent.fingerprint,
         created_at=books.now,
