@@ -101,8 +101,12 @@ def headers(refusal: Refusal) -> dict[str, str]:
 
 
 def invalid(error: msgspec.ValidationError) -> InvalidFields:
-    """The refusal for a body that is JSON but not of the right shape: `Expected … - at `$.quantity``."""
-    message, _, path = str(error).partition(" - at `$")
+    """The refusal for a body that is JSON but not of the right shape: `Expected … - at `$.quantity``.
+
+    Of a map, msgspec names the map only: `$.attributes[...]`, or `key` in `$.attributes`.
+    """
+    message, _, place = str(error).partition(" - at `")
+    path = place.rpartition("$")[2].replace("[...]", "")
     field = path.rstrip("`").replace("[", ".").replace("]", "").lstrip(".")
     if not field and "`" in message and ("unknown field" in message or "missing required field" in message):
         field = message.rsplit("`", 2)[1]
