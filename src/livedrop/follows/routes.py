@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 from msgspec import UNSET, UnsetType
 
@@ -15,12 +15,18 @@ from livedrop.follows.become import NewCreator, become_creator
 from livedrop.follows.creator import Creator
 from livedrop.follows.find import browse_creators, creator_by_reference
 from livedrop.kit.database import Connection, Database
-from livedrop.web.fields import SaidMoment
+from livedrop.web.fields import TEXT, SaidMoment
 from livedrop.web.guards import Guard
 from livedrop.web.idempotency import once
 from livedrop.web.pages import LIMIT_DEFAULT, LIMIT_MAX, Cursors, Page
 
-SEARCH_CHARACTERS_MAX = 100
+Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
+PageNumber = Annotated[int | None, QueryParameter(ge=1)]
+Words = Annotated[
+    str | None,
+    QueryParameter(max_length=200, pattern=TEXT, description="Words that handle or name must all hold."),
+]
+Key = Annotated[str | None, HeaderParameter(name="Idempotency-Key")]
 
 
 class FollowerAnswer(msgspec.Struct, kw_only=True):
@@ -63,10 +69,8 @@ def routes(database: Database, guard: Guard, cursors: Cursors) -> list[Controlle
         summary="Become a creator",
         security=[{"bearer": []}],
     )
-    async def become(
-        request: Request[Any, Any, Any],
-        data: NewCreator,
-        idempotency_key: Annotated[str | None, Parameter(header="Idempotency-Key")] = None,
+    async def post_creator(
+        request: Request[Any, Any, Any], data: JSONBody[NewCreator], idempotency_key: Key = None
     ) -> Response[CreatorAnswer]:
         caller = guard.of(request)
 
@@ -76,27 +80,27 @@ def routes(database: Database, guard: Guard, cursors: Cursors) -> list[Controlle
         return await once(database, caller.user_id, "POST /creators", idempotency_key, data, work)
 
     @get("/creators", tags=["creators"], summary="Browse creators, newest first")
-    async def browse(
+    async def get_creators(
         request: Request[Any, Any, Any],
-        limit: Annotated[int, Parameter(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
-        after: str | None = None,
-        page: Annotated[int | None, Parameter(ge=1)] = None,
-        q: Annotated[str, Parameter(max_length=SEARCH_CHARACTERS_MAX)] = "",
+        q: Words = None,
+        limit: Limit = LIMIT_DEFAULT,
+        after: FromQuery[str | None] = None,
+        page: PageNumber = None,
     ) -> Page[CreatorAnswer]:
         guard.of_or_none(request)
         async with database.connection() as connection:
-            found = await browse_creators(connection, cursors, q, limit, after, page)
+            found = await browse_creators(connection, cursors, q or "", limit, after, page)
         return Page([creator_answer(creator) for creator in found.items], found.next)
 
     @get("/creators/{reference:str}", tags=["creators"], summary="A creator, by id or handle")
-    async def show(
+    async def get_creator(
         request: Request[Any, Any, Any],
-        reference: str,
-        include: Literal["followers"] | None = None,
+        reference: FromPath[str],
+        include: FromQuery[Literal["followers"] | None] = None,
     ) -> CreatorAnswer:
         guard.of_or_none(request)
         async with database.connection() as connection:
             creator = await creator_by_reference(connection, reference)
         return creator_answer(creator, with_followers=include == "followers")
 
-    return [become, browse, show]
+    return [post_creator, get_creators, get_creator]
