@@ -20,10 +20,6 @@ _libc = ctypes.CDLL(None, use_errno=True)
 POLL_SECONDS = 0.05
 
 
-class CannotStart(Exception):
-    """What was asked for can't be started; the message is one clear sentence for the person who asked."""
-
-
 def spawn(
     command: Sequence[str | Path],
     *,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
@@ -13,19 +12,10 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from livedrop.kit.revisions import made_by_newer, require_version, scripts_folder
+
 # One migration at a time, however many processes start at once: an advisory lock for the transaction.
 _LOCK = "SELECT pg_advisory_xact_lock(7061736564726)"
-POSTGRESQL_VERSION_MIN = 150_000
-
-
-class WrongDatabase(Exception):
-    """The database can't be used as it is; the message says why and what to do."""
-
-
-def scripts_folder() -> Path:
-    """Where the migrations lie: inside the installed package, or beside `src/` in a checkout."""
-    packaged = Path(__file__).parent.parent / "migrations"
-    return packaged if packaged.is_dir() else Path(__file__).parents[3] / "migrations"
 
 
 def _config() -> Config:
@@ -43,18 +33,15 @@ def version_wanted() -> str:
 
 def _migrate(connection: Connection, target: str) -> None:
     server = int(connection.execute(text("SHOW server_version_num")).scalar_one())
-    if server < POSTGRESQL_VERSION_MIN:
-        raise WrongDatabase(f"PostgreSQL 15 or newer is needed; this server is version {server // 10_000}.")
+    require_version(server)
     connection.execute(text(_LOCK))
     current = MigrationContext.configure(connection).get_current_revision()
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     if current is not None and current not in known:
-        raise WrongDatabase(
-            f"The database was migrated by a newer LiveDrop (revision {current}); install that version."
-        )
+        raise made_by_newer(current)
     config = _config()
     config.attributes["connection"] = connection
-    if target == "head" or target > (current or ""):
+    if target != "base" and (target == "head" or target > (current or "")):
         command.upgrade(config, target)
     else:
         command.downgrade(config, target)
@@ -63,7 +50,7 @@ def _migrate(connection: Connection, target: str) -> None:
 async def migrate(database_url: str, target: str = "head") -> None:
     """Takes the database to `target` ("head", a revision, or "base"), up or down, in one transaction.
 
-    Raises `WrongDatabase` when the server is too old or the tables are newer than this code.
+    Raises `kit.revisions.WrongDatabase` when the server is too old or the tables are newer than this code.
     """
     engine = create_async_engine(_sqlalchemy_url(database_url), poolclass=NullPool)
     try:

@@ -18,14 +18,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from livedrop.kit.children import POLL_SECONDS, CannotStart, end_of, spawn, stop
+from livedrop.kit.children import POLL_SECONDS, end_of, spawn, stop
+from livedrop.kit.starting import CannotStart
 
 MAJOR_VERSION = 18
 USER = "livedrop"
 DATABASE = "postgres"
 PORT = 5432  # names the socket's file; nothing listens on the network
 START_TIMEOUT_SECONDS = 120.0  # recovery after a crash reads up to max_wal_size of log
-FAST_STOP_SECONDS = 15.0
+FAST_STOP_SECONDS = 8.0
 IMMEDIATE_STOP_SECONDS = 6.0  # PostgreSQL itself kills its children after 5
 LOG_SIZE_MAX_BYTES = 10_000_000
 
@@ -86,7 +87,12 @@ async def initialise(data: Path, *, held_files: Sequence[int] = ()) -> None:
             output=output,
             passed_files=held_files,
         )
-        if await end_of(process) != 0:
+        try:
+            code = await end_of(process)
+        finally:
+            process.kill()  # where we were cancelled
+            process.wait()
+        if code != 0:
             output.seek(0)
             said = output.read().decode(errors="replace")
             shutil.rmtree(fresh, ignore_errors=True)
@@ -146,11 +152,13 @@ class Server:
                     if self._process.poll() is not None:
                         raise CannotStart(f"PostgreSQL could not start: {self._said_since(said_before)}.")
                     await asyncio.sleep(POLL_SECONDS)
-        except TimeoutError:
-            await self.stop()
-            raise CannotStart(
-                f"PostgreSQL was not ready within {START_TIMEOUT_SECONDS:.0f} s; its log is {self._log}."
-            ) from None
+        except BaseException as error:
+            await self.stop_immediately()
+            if isinstance(error, TimeoutError):
+                raise CannotStart(
+                    f"PostgreSQL was not ready within {START_TIMEOUT_SECONDS:.0f} s; its log is {self._log}."
+                ) from None
+            raise
 
     async def ended(self) -> int:
         """Waits for the end of the server; its exit code."""

@@ -1,0 +1,5 @@
+"""`python -m livedrop` is `livedrop`."""
+
+from livedrop.cli import main
+
+main()
