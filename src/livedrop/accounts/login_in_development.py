@@ -42,7 +42,7 @@ class DevelopmentLogins:
 
     async def _settle(self, handles: Sequence[str]) -> Sequence[DevelopmentToken]:
         async with self._database.transaction() as tx:
-            users = await _users(tx, handles)
+            users = await development_users(tx, handles)
             user_ids = [users[handle] for handle in handles]
             session_ids = [new_id() for _ in handles]
             await store.insert_bare_sessions(tx, session_ids, user_ids, LIFETIME_SECONDS)
@@ -52,7 +52,7 @@ class DevelopmentLogins:
         ]
 
 
-async def _users(tx: Connection, handles: Sequence[str]) -> dict[str, UUID]:
+async def development_users(tx: Connection, handles: Sequence[str]) -> dict[str, UUID]:
     """The user of each handle, made where there is none; of several who make one at once, one does."""
     users = await store.development_users(tx, handles)
     # Sorted, so that two processes that make the same users never wait for each other.

@@ -58,7 +58,9 @@ class Recovery:
         self._waits: dict[UUID, tuple[float, float]] = {}  # payment → (ask again at, wait)
 
     async def run_once(self) -> int:
-        """Asks for every open payment that is due; how many there were."""
+        """Asks for every open payment that is due; how many there were. None while the provider is down."""
+        if self._cashier.provider.known_down:
+            return 0
         now = time.monotonic()
         waiting = [payment_id for payment_id, (at, _) in self._waits.items() if at > now]
         found = await store.open_payments(self._database, self._quiet_seconds, FOUND_AT_ONCE_MAX, waiting)

@@ -11,11 +11,13 @@ from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 
+from livedrop.drops import DropPages, DropShown
 from livedrop.kit.refusals import NotFound
 from livedrop.orders import store
 from livedrop.orders.answers import OrderShown, PaymentShown, show_order, show_payment
 from livedrop.orders.bodies import Pay, PayOrder, Purchase
 from livedrop.orders.cancel import cancel_order, refund_order
+from livedrop.orders.cancel_drop import cancel_drop
 from livedrop.orders.errors import NoSuchOrder, NoSuchPayment
 from livedrop.orders.hear import hear
 from livedrop.orders.pay import pay_order, purchase
@@ -42,11 +44,11 @@ _PAYING: dict[str, Any] = {
 }
 
 
-def routes(counter: Counter, guard: Guard, cursors: Cursors) -> list[ControllerRouterHandler]:
+def routes(counter: Counter, guard: Guard, cursors: Cursors, pages: DropPages) -> list[ControllerRouterHandler]:
     return [
         *_paying(counter, guard),
         *_reading(counter, guard, cursors),
-        *_ending(counter, guard),
+        *_ending(counter, guard, pages),
     ]
 
 
@@ -160,7 +162,7 @@ def _reading(counter: Counter, guard: Guard, cursors: Cursors) -> list[Controlle
     return [get_order, get_orders, get_reservations, get_payment]
 
 
-def _ending(counter: Counter, guard: Guard) -> list[ControllerRouterHandler]:
+def _ending(counter: Counter, guard: Guard, pages: DropPages) -> list[ControllerRouterHandler]:
     @delete("/reservations/{order_id:uuid}", status_code=200, summary="Give a reservation's units back", **_SIGNED)
     async def delete_reservation(request: AnyRequest, order_id: FromPath[UUID]) -> OrderShown:
         return show_order(await cancel_order(counter, guard.of(request).user_id, order_id))
@@ -175,7 +177,13 @@ def _ending(counter: Counter, guard: Guard) -> list[ControllerRouterHandler]:
         """`refunded` once the provider has confirmed it; until then still `paid`, its payment `refund_pending`."""
         return show_order(await refund_order(counter, guard.of(request).user_id, order_id))
 
-    return [delete_reservation, put_cancel, post_refund]
+    @post("/drops/{drop_id:uuid}/cancel", status_code=200, summary="Cancel a whole drop", **_SIGNED)
+    async def post_cancel_drop(request: AnyRequest, drop_id: FromPath[UUID]) -> DropShown:
+        """Nothing more is sold from now on; reservations are released and the paid refunded right afterwards."""
+        await cancel_drop(counter.database, counter.cashier.till, guard.of(request).user_id, drop_id)
+        return await pages.shown(drop_id)
+
+    return [delete_reservation, put_cancel, post_refund, post_cancel_drop]
 
 
 def _key(header: str | None) -> str | None:

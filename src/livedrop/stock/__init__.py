@@ -3,7 +3,7 @@
 This slice alone writes `drop_heads`, `lots`, `orders` and `payments`; all others go through what stands here.
 """
 
-from livedrop.stock.books import CAPTURED, HOLDING, Head, Lot, Order, OrderStatus, Payment, PaymentStatus
+from livedrop.stock.books import CAPTURED, HOLDING, Books, Head, Lot, Order, OrderStatus, Payment, PaymentStatus
 from livedrop.stock.intents import (
     AnswerLater,
     Attempt,
@@ -31,6 +31,7 @@ __all__ = [
     "AnswerLater",
     "Attempt",
     "BeginPayment",
+    "Books",
     "CancelDrop",
     "DropSettled",
     "Edit",

@@ -37,13 +37,25 @@ class Till:
     `on_committed` sees the books of every committed batch (to remember what is sold out, for example).
     """
 
-    def __init__(self, database: Database, *, on_committed: Callable[[Books], None] | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        on_committed: Callable[[Books], None] | None = None,
+        batch_size_max: int = BATCH_SIZE_MAX,
+    ) -> None:
         self._database = database
         self._on_committed = on_committed
+        self.settled = {"batches": 0, "intents": 0}
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._batches: Batcher[Intent, Result] = Batcher(
-            self._settle, batch_size_max=BATCH_SIZE_MAX, queue_max=INTENTS_WAITING_MAX, name="till"
+            self._settle, batch_size_max=batch_size_max, queue_max=INTENTS_WAITING_MAX, name="till"
         )
+
+    @property
+    def waiting(self) -> int:
+        """How many intents wait for a batch."""
+        return len(self._batches)
 
     def reserve(self, intent: Reserve) -> asyncio.Future[Settled]:
         """The future of the order; raises `Busy` at once when too many wait already."""
@@ -102,6 +114,8 @@ class Till:
         except BaseException:
             await self._roll_back(connection)
             raise
+        self.settled["batches"] += 1
+        self.settled["intents"] += len(intents)
         if self._on_committed is not None:
             self._on_committed(books)
         return results

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import structlog
@@ -21,6 +21,7 @@ from litestar.types import ControllerRouterHandler, HTTPScope, Message, Receive,
 from livedrop.kit.database import is_away
 from livedrop.kit.refusals import InvalidFields, NotFound, Refusal, Unavailable
 from livedrop.web import problems
+from livedrop.web.bodies import StrictRequest
 from livedrop.web.requests import (
     Answer,
     Request,
@@ -57,10 +58,9 @@ class Application:
         self,
         hot_routes: Sequence[HotRoute],
         litestar: Litestar,
-        *,
-        unsigned_paths: Sequence[str] = (),
     ) -> None:
         self._litestar = litestar
+        self.answered: dict[int, int] = {}  # status → how many, for /metrics
         self._whole: dict[tuple[str, str], Handle] = {}  # (method, path)
         self._with_id: dict[tuple[str, str, str], Handle] = {}  # (method, before the id, after the id)
         for route in hot_routes:
@@ -96,7 +96,11 @@ class Application:
             return
         except Exception as error:
             answer = refused(refusal_for(error, request_id), request_id)
+        self._count(answer.status)
         await send_answer(send, answer, request_id)
+
+    def _count(self, status: int) -> None:
+        self.answered[status] = self.answered.get(status, 0) + 1
 
     def _match(self, method: str, path: str) -> tuple[Handle, tuple[str, ...]] | None:
         handle = self._whole.get((method, path))
@@ -114,6 +118,10 @@ class Application:
                     return handle, (path[start:end],)
         return None
 
+    def _other_methods(self, path: str) -> bool:
+        """Whether a hot route lies here that takes another method."""
+        return any(self._match(method, path) for method in ("GET", "POST"))
+
     async def _by_litestar(self, scope: HTTPScope, receive: Receive, send: Send, request_id: str) -> None:
         started = False
 
@@ -121,6 +129,7 @@ class Application:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
+                self._count(message["status"])
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
             await send(message)
 
@@ -138,7 +147,26 @@ class Application:
         except Exception as error:
             if started:
                 raise
-            await send_answer(send, refused(refusal_for(error, request_id), request_id), request_id)
+            refusal = refusal_for(error, request_id)
+            if isinstance(error, NotFoundException) and self._other_methods(path):
+                refusal = problems.MethodNotAllowed()
+            self._count(refusal.status)
+            await send_answer(send, refused(refusal, request_id), request_id)
+
+
+def framework(handlers: Sequence[ControllerRouterHandler]) -> Litestar:
+    """Litestar as we use it: bodies read strictly, errors left to `Application`, the document made elsewhere."""
+    return Litestar(
+        handlers,
+        request_class=StrictRequest,
+        exception_handlers={Exception: _raise},
+        openapi_config=None,
+        logging_config=None,
+    )
+
+
+def _raise(_: object, error: Exception) -> NoReturn:
+    raise error
 
 
 def _refuse_nul(scope: HTTPScope) -> None:

@@ -26,6 +26,11 @@ ON CONFLICT (user_id, operation, key) DO UPDATE
     WHERE idempotency_keys.expires_at <= clock_timestamp()
 """
 _PAST = "SELECT fingerprint, status, answer FROM idempotency_keys WHERE user_id = $1 AND operation = $2 AND key = $3"
+_PRUNE = """
+DELETE FROM idempotency_keys WHERE (user_id, operation, key) IN (
+    SELECT user_id, operation, key FROM idempotency_keys WHERE expires_at <= clock_timestamp() LIMIT 1000
+)
+"""
 _KEEP = "UPDATE idempotency_keys SET status = $4, answer = $5 WHERE user_id = $1 AND operation = $2 AND key = $3"
 
 
@@ -72,3 +77,10 @@ def _answer(status: int, body: bytes, *, replayed: bool = False) -> Response[Any
         media_type="application/json",
         headers={"Idempotent-Replayed": "true"} if replayed else None,
     )
+
+
+async def prune_keys(database: Database) -> int:
+    """Deletes keys that have run out, a thousand at a time; how many."""
+    async with database.connection() as connection:
+        done = await connection.execute(_PRUNE)
+    return int(done.removeprefix("DELETE "))
