@@ -3,7 +3,6 @@
 from livedrop.catalogue.errors import ProductArchived, SkuTaken
 from livedrop.catalogue.offer import ProductForDrop, VariantForDrop, product_for_drop
 from livedrop.catalogue.product import ProductShown, Variant
-from livedrop.catalogue.routes import routes
 
 __all__ = [
     "ProductArchived",
@@ -13,5 +12,4 @@ __all__ = [
     "Variant",
     "VariantForDrop",
     "product_for_drop",
-    "routes",
 ]
