@@ -1,0 +1,82 @@
+"""The two routes that a whole crowd reads: a drop's page, and its stock."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import get
+from litestar.datastructures import ResponseHeader
+from litestar.openapi import ResponseSpec
+from litestar.params import FromPath, HeaderParameter
+
+from livedrop.drops.drop import DropShown, StockShown
+from livedrop.drops.page import Page
+from livedrop.drops.pages import DropPages
+from livedrop.kit.refusals import NotFound
+from livedrop.web import etags
+from livedrop.web.application import HotRoute
+from livedrop.web.guards import Guard
+from livedrop.web.requests import Answer, Request
+
+
+def hot_routes(pages: DropPages, guard: Guard) -> list[HotRoute]:
+    """Plain handlers, with the twins that describe them in the OpenAPI document."""
+
+    async def answer_page(request: Request) -> Answer:
+        page = pages.at_hand(request.path_ids[0]) or await find(request)
+        return answer(request, page, page.body)
+
+    async def answer_stock(request: Request) -> Answer:
+        page = pages.at_hand(request.path_ids[0]) or await find(request)
+        return answer(request, page, page.stock_body)
+
+    async def find(request: Request) -> Page:
+        # Whoever asks is looked at only here: a page at hand is the same for everybody.
+        viewer = guard.caller_or_none(request.headers.get(b"authorization"))
+        return await pages.find(request.path_ids[0], None if viewer is None else viewer.user_id)
+
+    def answer(request: Request, page: Page, body: bytes) -> Answer:
+        headers = page.headers + pages.time_header()
+        known = request.headers.get(b"if-none-match")
+        if known is not None and etags.matches(known, page.etag):
+            return Answer(b"", 304, headers)
+        return Answer(body, 200, headers)
+
+    return [
+        HotRoute("GET", "/drops/{id}", answer_page, _describe_page),
+        HotRoute("GET", "/drops/{id}/stock", answer_stock, _describe_stock),
+    ]
+
+
+IfNoneMatch = Annotated[
+    str | None, HeaderParameter(name="If-None-Match", description="ETags of the answers that you have.")
+]
+
+_HEADERS = [
+    ResponseHeader(name="ETag", documentation_only=True, description="From version and phase.", required=True),
+    ResponseHeader(
+        name="X-Server-Time",
+        documentation_only=True,
+        description="The database's time: RFC 3339, UTC, milliseconds. Start and end are judged by it.",
+        required=True,
+    ),
+    ResponseHeader(name="Cache-Control", documentation_only=True, description="`no-cache`: ask each time."),
+]
+_ABOUT: dict[str, Any] = {
+    "tags": ["drops"],
+    "response_headers": _HEADERS,
+    "responses": {304: ResponseSpec(None, description="Not modified: you have it.", generate_examples=False)},
+}
+
+
+@get("/drops/{drop_id:uuid}", summary="A drop's page", **_ABOUT)
+async def _describe_page(drop_id: FromPath[UUID], if_none_match: IfNoneMatch = None) -> DropShown:
+    """Fresh within 100 ms of any change. A draft is its creator's alone (404)."""
+    raise NotFound
+
+
+@get("/drops/{drop_id:uuid}/stock", summary="A drop's stock", **_ABOUT)
+async def _describe_stock(drop_id: FromPath[UUID], if_none_match: IfNoneMatch = None) -> StockShown:
+    """Fresh within 100 ms of any change. A draft is its creator's alone (404)."""
+    raise NotFound
