@@ -40,6 +40,13 @@ def is_away(error: BaseException) -> bool:
     return isinstance(error, (*_AWAY, OSError, asyncio.TimeoutError))
 
 
+def is_contended(error: BaseException) -> bool:
+    """Whether this error says that others hold what was asked for; nothing was changed, trying again may succeed."""
+    return isinstance(
+        error, (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+    )
+
+
 class Database:
     """A pool of connections to one PostgreSQL."""
 

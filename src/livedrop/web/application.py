@@ -18,8 +18,8 @@ from litestar.exceptions import (
 )
 from litestar.types import ControllerRouterHandler, HTTPScope, Message, Receive, Scope, Send
 
-from livedrop.kit.database import is_away
-from livedrop.kit.refusals import InvalidFields, NotFound, Refusal, Unavailable
+from livedrop.kit.database import is_away, is_contended
+from livedrop.kit.refusals import Busy, InvalidFields, NotFound, Refusal, Unavailable
 from livedrop.web import problems
 from livedrop.web.bodies import StrictRequest
 from livedrop.web.requests import (
@@ -214,6 +214,8 @@ def refusal_for(error: BaseException, request_id: str) -> Refusal:
         case _ if is_away(error):
             log.warning("database_away", request_id=request_id, error=repr(error))
             return Unavailable()
+        case _ if is_contended(error):
+            return Busy("Others are changing the same thing; try again in a moment.")
     log.error("request_failed", request_id=request_id, exc_info=error)
     return problems.InternalError()
 
