@@ -149,9 +149,13 @@ async def test_every_code_has_its_entry(client: httpx.AsyncClient) -> None:
         ({"type": ["null", "string"]}, "null or string"),
         ({"type": "string", "format": "uuid", "default": "x"}, "uuid default x"),
         ({"oneOf": [{"type": "integer"}, {"type": "null"}], "minimum": 1}, "integer or null 1…"),
-        ({"type": "array", "items": {"$ref": "#/components/schemas/a.b.Cup"}, "maxItems": 3}, "list of Cup …3 items"),
+        (
+            {"type": "array", "items": {"$ref": "#/components/schemas/Page_Cup_"}, "maxItems": 3},
+            "list of Page of Cup …3 items",
+        ),
         ({"type": "object", "additionalProperties": {"type": "boolean"}}, "map to boolean"),
         ({"enum": ["a", 1]}, "a | 1"),
+        ({"enum": list(range(99))}, " | ".join(str(value) for value in range(12)) + " | … (99 values)"),
         ({"const": "a"}, "a"),
     ],
 )

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from livedrop.kit.clock import rfc3339
+from livedrop.kit.money import CURRENCIES
 from livedrop.web.fields import SAYS_SOMETHING, TEXT, LongText, PriceMinor, SaidMoment, Title, Url
 
 VARIANTS_MAX = 100
@@ -19,7 +20,14 @@ ATTRIBUTES_MAX = 50
 NUMBER_MAX = 2**53 - 1
 
 Sku = Annotated[str, Meta(min_length=1, max_length=100, pattern=SAYS_SOMETHING)]
-CurrencyCode = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="An active code of ISO 4217.")]
+CurrencyCode = Annotated[
+    str,
+    Meta(
+        pattern="^[A-Z]{3}$",
+        description="An active code of ISO 4217.",
+        extra_json_schema={"enum": sorted(CURRENCIES)},
+    ),
+]
 Tag = Annotated[str, Meta(min_length=1, max_length=50, pattern=SAYS_SOMETHING)]
 Tags = Annotated[list[Tag], Meta(max_length=TAGS_MAX)]
 AttributeName = Annotated[str, Meta(min_length=1, max_length=100, pattern=SAYS_SOMETHING)]

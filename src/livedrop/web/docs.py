@@ -11,7 +11,7 @@ import msgspec
 from litestar import Response, get
 from litestar.types import ControllerRouterHandler
 
-from livedrop.web.docs_types import Node, shape_anchor, type_of
+from livedrop.web.docs_types import Node, shape_anchor, shape_name, type_of
 from livedrop.web.error_list import ErrorEntry, error_list
 
 _HEADERS = {
@@ -132,8 +132,8 @@ def _operation(method: str, path: str, operation: Node, shapes: Node, codes: set
 def _shape(name: str, schema: Node, codes: set[str]) -> str:
     description = f"<p class=soft>{_prose(schema['description'], codes)}</p>" if schema.get("description") else ""
     fields = _fields("", schema, {}, codes) if "properties" in schema else f"<p>{type_of(schema)}</p>"
-    shown = escape(schema.get("title", name))
-    return f"<article id='{escape(shape_anchor(name))}'><h3>{shown}</h3>{description}{fields}</article>"
+    heading = f"<h3>{escape(shape_name(name))}</h3>"
+    return f"<article id='{escape(shape_anchor(name))}'>{heading}{description}{fields}</article>"
 
 
 def _fields(caption: str, schema: Node, shapes: Node, codes: set[str]) -> str:

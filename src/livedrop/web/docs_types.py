@@ -9,6 +9,8 @@ from typing import Any
 # What comes out of the document is JSON of the specification's making: a mapping, read where it is shown.
 Node = Mapping[str, Any]
 
+VALUES_MAX = 12  # of an enumeration, that are shown
+
 # What JSON Schema bounds (`minLength`, `maxItems`, …), and the unit to say after the figures.
 _COUNTED = {"imum": "", "Length": " characters", "Items": " items", "Properties": " entries"}
 
@@ -17,12 +19,14 @@ def type_of(schema: Node) -> str:
     """A schema in a few words, as HTML."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return f"<a href='#{escape(shape_anchor(name))}'>{escape(name.rpartition('.')[2].rstrip('_'))}</a>"
+        return f"<a href='#{escape(shape_anchor(name))}'>{escape(shape_name(name))}</a>"
     choices = schema.get("oneOf") or schema.get("anyOf")
     if choices:
         return " or ".join(dict.fromkeys(type_of(choice) for choice in choices)) + _bounds(schema)
     if "enum" in schema:
-        return " | ".join(f"<code>{escape(str(value))}</code>" for value in schema["enum"])
+        values = [f"<code>{escape(str(value))}</code>" for value in schema["enum"]]
+        more = f" | … ({len(values)} values)" if len(values) > VALUES_MAX else ""
+        return " | ".join(values[:VALUES_MAX]) + more
     if "const" in schema:
         return f"<code>{escape(str(schema['const']))}</code>"
     kinds = schema.get("type", "anything")
@@ -50,6 +54,12 @@ def _range(schema: Node, counted: str) -> str:
 
 def _number(bound: float | None) -> str:
     return "" if bound is None else f"{bound:,.0f}"
+
+
+def shape_name(name: str) -> str:
+    """A component's name to read: `Page_Product_` is a page of products."""
+    generic, _, inner = name.rstrip("_").partition("_")
+    return f"{generic} of {inner}" if inner else generic
 
 
 def shape_anchor(name: str) -> str:

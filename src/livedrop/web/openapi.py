@@ -12,6 +12,7 @@ from litestar.openapi.spec import Components, SecurityScheme, Server
 from litestar.types import ControllerRouterHandler
 
 from livedrop import __version__
+from livedrop.web.openapi_shapes import say_shapes_exactly
 from livedrop.web.problems import Problem
 
 _ABOUT = (
@@ -29,6 +30,7 @@ def openapi_document(handlers: Sequence[ControllerRouterHandler]) -> dict[str, A
             version=__version__,
             description=_ABOUT,
             servers=[Server(url="/")],
+            use_handler_docstrings=True,
             components=[
                 Components(
                     security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}
@@ -40,17 +42,16 @@ def openapi_document(handlers: Sequence[ControllerRouterHandler]) -> dict[str, A
     document: dict[str, Any] = msgspec.to_builtins(
         msgspec.json.decode(msgspec.json.encode(described.openapi_schema.to_schema()))
     )
-    _add_problems(document)
+    (problem,) = say_shapes_exactly(described, document, Problem)
+    _add_problems(document, problem)
     return document
 
 
-def _add_problems(document: dict[str, Any]) -> None:
+def _add_problems(document: dict[str, Any], problem: dict[str, Any]) -> None:
     """Every operation may refuse, always in the same shape; Litestar's own idea of a 400 is taken out."""
-    (schema,), definitions = msgspec.json.schema_components([Problem], ref_template="#/components/schemas/{name}")
-    document["components"].setdefault("schemas", {}).update(definitions)
     refusal = {
         "description": "Refused; `code` says why",
-        "content": {"application/problem+json": {"schema": schema}},
+        "content": {"application/problem+json": {"schema": problem}},
     }
     for operations in document["paths"].values():
         for operation in operations.values():
