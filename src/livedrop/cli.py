@@ -49,13 +49,17 @@ def up(
     data_dir: DataDir = None,
     demo: Annotated[bool, typer.Option("--demo", help="Fill an empty database with things to try.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, max=64, metavar="NUMBER", help="API processes. [1]")] = None,
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
 ) -> None:
     """Run everything on this machine, until Ctrl-C.
 
     PostgreSQL, its tables, a sandbox for payments, the worker and the API; each is started again if it ends.
     """
+    from livedrop.kit.children import end_with_parent
     from livedrop.processes import up as process
 
+    if with_parent:
+        end_with_parent()
     host = os.environ.get("LIVEDROP_HOST") or "127.0.0.1"
     mode: Mode = "development" if is_loopback(host) else "production"
     process.run(_settings("up", mode=mode, signs=True, port=port, data_dir=data_dir, workers=workers), demo=demo)
@@ -131,6 +135,29 @@ def audit(
     from livedrop.processes import audit as process
 
     process.run(_settings("audit", data_dir=data_dir), drop=drop)
+
+
+@app.command()
+def crowd(
+    url: Annotated[str, typer.Option(help="The running server.")] = "http://localhost:4000",
+    buyers: Annotated[int, typer.Option(min=1, max=1_000_000)] = 10_000,
+    units: Annotated[int, typer.Option(min=1, max=1_000_000)] = 1_000,
+    as_json: Annotated[bool, typer.Option("--json", help="The verdict as JSON.")] = False,
+) -> None:
+    """Send a crowd of real HTTP buyers at a running server, then compare the books."""
+    from livedrop.processes import crowd as process
+
+    process.run(url=url, buyers=buyers, units=units, as_json=as_json)
+
+
+@app.command()
+def bench(
+    quick: Annotated[bool, typer.Option("--quick", help="A short run, to try the benchmark itself.")] = False,
+) -> None:
+    """Measure every figure that LiveDrop promises, in one run with a database of its own."""
+    from livedrop.processes import bench as process
+
+    process.run(quick=quick)
 
 
 @app.command()

@@ -53,6 +53,13 @@ def spawn(
     )
 
 
+def end_with_parent() -> None:
+    """From now on the end of our parent, whatever ends it, comes to us as a SIGTERM."""
+    parent = os.getppid()
+    if _LINUX and (_libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0) != 0 or os.getppid() != parent):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 async def end_of(process: subprocess.Popen[bytes]) -> int:
     """Waits for the end of a child; its exit code, or minus the signal that ended it."""
     if process.poll() is not None:

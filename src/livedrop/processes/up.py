@@ -30,6 +30,9 @@ READY_TIMEOUT_SECONDS = 60.0
 READY_POLL_SECONDS = 0.05
 READY_ANSWER_TIMEOUT_SECONDS = 2.0
 
+# One press of Ctrl-C may reach us twice: from the terminal, and from what started us.
+SAME_SIGNAL_SECONDS = 1.0
+
 # One after the other; with PostgreSQL's own (kit/postgres.py) they add up to less than 30 s.
 API_STOP_SECONDS = 10.0
 WORKER_STOP_SECONDS = 4.0
@@ -57,15 +60,19 @@ async def _up(settings: Settings, *, demo: bool) -> None:
 
 
 def _stop_on_signals() -> None:
-    """The first signal stops everything in order; a second one ends us at once, and the kernel our children."""
+    """The first signal stops everything in order; a later one ends us at once, and the kernel our children."""
     loop = asyncio.get_running_loop()
     story = asyncio.current_task()
     assert story is not None, "this runs in a task"
+    first_at: float | None = None
 
     def stop() -> None:
-        if story.cancelling():
+        nonlocal first_at
+        if first_at is None:
+            first_at = loop.time()
+            story.cancel()
+        elif loop.time() - first_at > SAME_SIGNAL_SECONDS:
             os._exit(1)
-        story.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop)
@@ -200,13 +207,14 @@ def greeting(settings: Settings, took_seconds: float) -> str:
     """What is said when everything runs: where it is, and what to try."""
     url = f"http://localhost:{settings.port}" if is_loopback(settings.host) else settings.public_url
     command = _as_typed(sys.argv[0])
+    elsewhere = "" if settings.data_dir == Path(".livedrop").absolute() else f" --data-dir {settings.data_dir}"
     return f"""
 LiveDrop is ready at {url} ({settings.mode}, after {took_seconds:.1f} s)
 
   look around        {url}/docs
   what is on sale    curl -s {url}/api/v1/drops/live
   send in a crowd    {command} crowd --url {url}
-  check the books    {command} audit
+  check the books    {command} audit{elsewhere}
   stop               Ctrl-C
 """
 
