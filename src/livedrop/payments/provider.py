@@ -6,14 +6,19 @@ The id of our payment row is the provider's idempotency key: asking twice charge
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Annotated, Protocol
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
 from livedrop.kit.refusals import Refusal
+from livedrop.web.fields import TEXT
 
 CHARGE_TIMEOUT_SECONDS = 5.0
+
+PaymentMethod = Annotated[str, Meta(min_length=1, max_length=100, pattern=TEXT)]
+"""A payment method's name at the provider, such as `pm_card_ok`."""
 
 
 class Charge(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,9 +27,9 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     payment_id: UUID
     drop_id: UUID
     order_id: UUID
-    amount_minor: int
-    currency: str
-    method: str
+    amount_minor: Annotated[int, Meta(ge=1, le=2**53 - 1)]
+    currency: Annotated[str, Meta(pattern=r"^[A-Za-z]{3}$")]
+    method: PaymentMethod
 
 
 class Captured(msgspec.Struct, frozen=True, tag="captured"):
@@ -69,6 +74,11 @@ class NoAnswer(Exception):
     """The provider did not answer in time, refused the connection, or failed: nothing is known of the outcome."""
 
 
+class ProviderConflict(Exception):
+    """The provider answered that this can't be asked of it: the id belongs to another charge, or there is nothing to
+    refund. A mistake on our side; asking again changes nothing, `look_up` tells what is."""
+
+
 class PaymentUnavailable(Refusal):
     """The payment provider can't be reached now; nothing was ordered. Try again in a moment."""
 
@@ -84,8 +94,14 @@ class BadSignature(Refusal):
     code, status = "bad_signature", 400
 
 
+class MalformedWebhook(Refusal):
+    """The webhook is signed, but it can't be read."""
+
+    code, status = "malformed_webhook", 400
+
+
 class Provider(Protocol):
-    """A payment provider. Every method may raise `NoAnswer`, `read_webhook` raises `BadSignature`."""
+    """A payment provider. Every call to it may raise `NoAnswer`; `ProviderConflict` is a bug."""
 
     name: str
 
@@ -111,5 +127,8 @@ class Provider(Protocol):
         ...
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes) -> list[PaymentEvent]:
-        """The events in a webhook whose signature fits; raises `BadSignature`."""
+        """The events in a webhook whose signature fits; header names in lower case.
+
+        Raises `BadSignature` (missing, forged, or more than 5 minutes old) or `MalformedWebhook`.
+        """
         ...

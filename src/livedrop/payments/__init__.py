@@ -1,0 +1,41 @@
+"""Payments: the port to a provider. The adapters are wired in `processes/`; the till keeps the payments' rows."""
+
+from livedrop.payments.provider import (
+    CHARGE_TIMEOUT_SECONDS,
+    BadSignature,
+    Captured,
+    Charge,
+    Declined,
+    MalformedWebhook,
+    NoAnswer,
+    Outcome,
+    PaymentEvent,
+    PaymentMethod,
+    PaymentUnavailable,
+    Pending,
+    Provider,
+    ProviderConflict,
+    Refunded,
+    Unknown,
+    Voided,
+)
+
+__all__ = [
+    "CHARGE_TIMEOUT_SECONDS",
+    "BadSignature",
+    "Captured",
+    "Charge",
+    "Declined",
+    "MalformedWebhook",
+    "NoAnswer",
+    "Outcome",
+    "PaymentEvent",
+    "PaymentMethod",
+    "PaymentUnavailable",
+    "Pending",
+    "Provider",
+    "ProviderConflict",
+    "Refunded",
+    "Unknown",
+    "Voided",
+]
