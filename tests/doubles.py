@@ -117,7 +117,7 @@ class ScriptedProvider:
             return self.next_charges.popleft()
         card = card_of(charge.method)
         is_first = charge.payment_id not in self._asked
-        return NextCharge(outcome=card.outcome, answers=card.answers != "never" or not is_first)
+        return NextCharge(outcome=card.outcome, answers=not is_first or card.answers in {"at_once", "slowly"})
 
     def _decide(self, charge: Charge, script: NextCharge) -> Captured | Declined:
         if self._asked.setdefault(charge.payment_id, charge) != charge:

@@ -115,6 +115,14 @@ async def test_silence_is_no_answer_and_the_charge_is_told_later(provider: Provi
     assert await provider.charge(charge) == Captured()
 
 
+async def test_an_error_comes_once_for_each_payment(provider: Provider) -> None:
+    for charge in (a_charge("pm_card_error"), a_charge("pm_card_error")):
+        with pytest.raises(NoAnswer):
+            await provider.charge(charge)
+        assert await provider.look_up(charge.payment_id) == Captured()
+        assert await provider.charge(charge) == Captured()
+
+
 async def test_silence_over_a_charge_that_was_not_taken(provider: Provider) -> None:
     charge = a_charge("pm_card_timeout_not_charged")
     with pytest.raises(NoAnswer):

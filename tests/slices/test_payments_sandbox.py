@@ -43,22 +43,6 @@ async def test_a_slow_card_is_captured_at_once_and_answered_later(database_url: 
         assert time.monotonic() - began >= 0.2
 
 
-async def test_an_error_comes_once_for_each_payment(sandbox: Sandbox) -> None:
-    for charge in (a_charge("pm_card_error"), a_charge("pm_card_error")):
-        with pytest.raises(NoAnswer):
-            await sandbox.provider.charge(charge)
-        assert await sandbox.provider.look_up(charge.payment_id) == Unknown()
-        assert await sandbox.provider.charge(charge) == Captured()
-
-
-async def test_a_payment_that_failed_first_can_be_called_off(sandbox: Sandbox) -> None:
-    charge = a_charge("pm_card_error")
-    with pytest.raises(NoAnswer):
-        await sandbox.provider.charge(charge)
-    assert await sandbox.provider.void(charge.payment_id) == Voided()
-    assert await sandbox.provider.charge(charge) == Declined("voided")
-
-
 async def test_the_record_keeps_what_was_captured_and_refunded(sandbox: Sandbox, database: Database) -> None:
     kept, refunded, declined, voided = (
         a_charge(amount_minor=100),

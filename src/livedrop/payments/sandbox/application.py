@@ -106,8 +106,6 @@ class Application:
         if charge.payment_id != payment_id:
             raise Problem(422, "other_id")
         card = card_of(charge.method)
-        if card.fails_first and await store.fail_first(self._database, payment_id):
-            raise Problem(500, "scripted")
         if card.answers == "at_once":
             return (await self._decide(charge)).answer
         if self._waiting >= WAITING_MAX:
@@ -116,7 +114,7 @@ class Application:
         try:
             decision = await self._decide(charge)
             if decision.is_first:
-                await self._take_time(card, receive)
+                await self._misbehave(card, receive)
         finally:
             self._waiting -= 1
         return decision.answer
@@ -127,7 +125,9 @@ class Application:
         except OtherCharge:
             raise Problem(409, "other_charge") from None
 
-    async def _take_time(self, card: Card, receive: Receive) -> None:
+    async def _misbehave(self, card: Card, receive: Receive) -> None:
+        if card.answers == "with_an_error":
+            raise Problem(500, "scripted")
         if card.answers == "slowly":
             await _first_of(self._delays.slow_seconds, self._stopping.wait())
             return

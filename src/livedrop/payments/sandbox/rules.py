@@ -29,8 +29,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     """A card's script. What it says of answering is true of a payment's first request; repeats get the record."""
 
     outcome: Captured | Declined = Captured()
-    answers: Literal["at_once", "slowly", "never"] = "at_once"
-    fails_first: bool = False
+    answers: Literal["at_once", "slowly", "never", "with_an_error"] = "at_once"
     webhooks: int = 1
 
 
@@ -43,7 +42,8 @@ CARDS = {
     # Decided and recorded at once, though nobody is told: whoever looks it up need not wait.
     "pm_card_timeout_not_charged": Card(outcome=Declined("timed_out"), answers="never"),
     "pm_card_duplicate_webhooks": Card(webhooks=3),
-    "pm_card_error": Card(fails_first=True),
+    # Charged all the same: from a 500 nobody can know, and a webhook or whoever asks again says that all is well.
+    "pm_card_error": Card(answers="with_an_error"),
 }
 UNKNOWN_CARD = Card(outcome=Declined("unknown_method"))
 
@@ -59,7 +59,7 @@ def webhook_delays_seconds(card: Card, delays: Delays) -> list[float]:
             first = delays.late_webhook_seconds
         case "slowly":
             first = delays.slow_seconds + delays.webhook_seconds
-        case "at_once":
+        case "at_once" | "with_an_error":
             first = delays.webhook_seconds
     return [first] * (card.webhooks - 1) + [first * 2 if card.webhooks > 1 else first]
 

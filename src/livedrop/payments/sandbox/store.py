@@ -38,12 +38,6 @@ SELECT payment_id, drop_id, order_id, amount_minor, currency, method, status, re
 FROM sandbox.charges WHERE payment_id = ANY($1::uuid[])
 """
 
-_FAIL_FIRST = """
-INSERT INTO sandbox.failed_first (payment_id)
-SELECT $1 WHERE NOT EXISTS (SELECT FROM sandbox.charges WHERE payment_id = $1)
-ON CONFLICT DO NOTHING RETURNING payment_id
-"""
-
 _VOID = """
 INSERT INTO sandbox.charges (payment_id, status, reason) VALUES ($1, 'voided', 'voided')
 ON CONFLICT (payment_id) DO NOTHING
@@ -129,11 +123,6 @@ def _charged(row: Record) -> Charged:
             method=row["method"],
         )
     return Charged(charge=charge, status=row["status"], reason=row["reason"])
-
-
-async def fail_first(database: Database, payment_id: UUID) -> bool:
-    """Whether this payment has still to fail once; asking makes it so, durably."""
-    return await database.fetchval(_FAIL_FIRST, payment_id) is not None
 
 
 async def void(database: Database, payment_id: UUID) -> Captured | Declined | Voided | Refunded:

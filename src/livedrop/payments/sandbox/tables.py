@@ -45,9 +45,6 @@ CREATE TABLE IF NOT EXISTS sandbox.events (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX IF NOT EXISTS events_due ON sandbox.events (due_at);
-CREATE TABLE IF NOT EXISTS sandbox.failed_first (
-    payment_id uuid PRIMARY KEY
-);
 """
 
 
