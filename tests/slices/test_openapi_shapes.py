@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import msgspec
@@ -9,6 +10,7 @@ from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromQuery, JSONBody, QueryParameter
 
+from livedrop.kit.refusals import Busy
 from livedrop.web.openapi import openapi_document
 from livedrop.web.pages import Page
 
@@ -26,7 +28,7 @@ class Sip(msgspec.Struct):
     volume: int
 
 
-@post("/cups", status_code=201, responses={202: ResponseSpec(Sip)})
+@post("/cups", status_code=201, responses={202: ResponseSpec(Sip)}, opt={"refuses": (Busy,)})
 async def post_cup(data: JSONBody[Cup]) -> Response[Cup]:
     """Makes a cup."""
     return Response(data)
@@ -77,11 +79,25 @@ def test_shapes_are_said_exactly() -> None:
     assert colour["schema"] == {"type": "string"}
 
 
-def test_every_operation_may_refuse() -> None:
+def test_every_operation_may_refuse_and_says_with_which_codes() -> None:
     document = openapi_document([post_cup, get_cups, get_sips])
-    for operations in document["paths"].values():
-        for operation in operations.values():
+    for described in document["paths"].values():
+        for operation in described.values():
             assert "400" not in operation["responses"]
             for status in ("4XX", "503"):
                 problem = operation["responses"][status]["content"]["application/problem+json"]["schema"]
                 assert problem == {"$ref": "#/components/schemas/Problem"}
+
+    def said(path: str, method: str) -> set[str]:
+        answers = document["paths"][path][method]["responses"]
+        return set(re.findall("`([a-z_]+)`", answers["4XX"]["description"])) - {"code"}
+
+    assert said("/api/v1/cups", "post") == {
+        "body_too_large",
+        "busy",
+        "invalid_fields",
+        "malformed_body",
+        "unsupported_media_type",
+    }
+    assert said("/api/v1/cups", "get") == {"invalid_fields"}
+    assert said("/api/v1/cups/sips", "get") == set()

@@ -14,11 +14,14 @@ from livedrop.catalogue.archive import archive
 from livedrop.catalogue.browse import browse, filters_of, find
 from livedrop.catalogue.change import change
 from livedrop.catalogue.create import create
+from livedrop.catalogue.errors import ProductArchived, SkuTaken
 from livedrop.catalogue.product import NewProduct, ProductChange, ProductShown, shown
 from livedrop.catalogue.store import Sort
+from livedrop.follows import CreatorRequired
 from livedrop.kit.database import Connection, Database
+from livedrop.kit.refusals import Forbidden
 from livedrop.web.fields import PRICE_MINOR_MAX, TEXT
-from livedrop.web.guards import Guard
+from livedrop.web.guards import AuthRequired, Guard
 from livedrop.web.idempotency import once
 from livedrop.web.pages import LIMIT_DEFAULT, LIMIT_MAX, Cursors, Page, offset_of
 
@@ -37,9 +40,14 @@ Key = Annotated[str | None, HeaderParameter(name="Idempotency-Key")]
 
 
 def routes(database: Database, guard: Guard, cursors: Cursors) -> list[ControllerRouterHandler]:
-    owner: dict[str, Any] = {"tags": ["catalogue"], "security": [{"bearer": []}]}
-
-    @post("/products", status_code=201, summary="Add a product", **owner)
+    @post(
+        "/products",
+        status_code=201,
+        tags=["catalogue"],
+        summary="Add a product",
+        security=[{"bearer": []}],
+        opt={"refuses": (CreatorRequired, SkuTaken)},
+    )
     async def post_product(
         request: Request[Any, Any, Any], data: JSONBody[NewProduct], idempotency_key: Key = None
     ) -> Response[ProductShown]:
@@ -51,7 +59,12 @@ def routes(database: Database, guard: Guard, cursors: Cursors) -> list[Controlle
 
         return await once(database, caller.user_id, "POST /products", idempotency_key, data, work)
 
-    @get("/products", tags=["catalogue"], summary="Browse products")
+    @get(
+        "/products",
+        tags=["catalogue"],
+        summary="Browse products",
+        opt={"refuses": (AuthRequired, Forbidden)},
+    )
     async def get_products(
         request: Request[Any, Any, Any],
         creator_id: FromQuery[UUID | None] = None,
@@ -79,7 +92,13 @@ def routes(database: Database, guard: Guard, cursors: Cursors) -> list[Controlle
         async with database.connection() as connection:
             return shown(await find(connection, product_id))
 
-    @patch("/products/{product_id:uuid}", summary="Change a product", **owner)
+    @patch(
+        "/products/{product_id:uuid}",
+        tags=["catalogue"],
+        summary="Change a product",
+        security=[{"bearer": []}],
+        opt={"refuses": (Forbidden, ProductArchived, SkuTaken)},
+    )
     async def patch_product(
         request: Request[Any, Any, Any], product_id: FromPath[UUID], data: JSONBody[ProductChange]
     ) -> ProductShown:
@@ -90,7 +109,14 @@ def routes(database: Database, guard: Guard, cursors: Cursors) -> list[Controlle
         async with database.transaction() as tx:
             return shown(await change(tx, caller.user_id, product_id, data))
 
-    @delete("/products/{product_id:uuid}", status_code=200, summary="Archive a product", **owner)
+    @delete(
+        "/products/{product_id:uuid}",
+        status_code=200,
+        tags=["catalogue"],
+        summary="Archive a product",
+        security=[{"bearer": []}],
+        opt={"refuses": (Forbidden,)},
+    )
     async def delete_product(request: Request[Any, Any, Any], product_id: FromPath[UUID]) -> ProductShown:
         """It leaves the lists and its SKUs are free again; drops that sell it go on. Doing it again is no error."""
         caller = guard.of(request)

@@ -12,6 +12,7 @@ from litestar.openapi.spec import Components, SecurityScheme, Server
 from litestar.types import ControllerRouterHandler
 
 from livedrop import __version__
+from livedrop.web.openapi_refusals import say_refusals
 from livedrop.web.openapi_shapes import say_shapes_exactly
 from livedrop.web.problems import Problem
 
@@ -43,19 +44,5 @@ def openapi_document(handlers: Sequence[ControllerRouterHandler]) -> dict[str, A
         msgspec.json.decode(msgspec.json.encode(described.openapi_schema.to_schema()))
     )
     (problem,) = say_shapes_exactly(described, document, Problem)
-    _add_problems(document, problem)
+    say_refusals(described, document, problem)
     return document
-
-
-def _add_problems(document: dict[str, Any], problem: dict[str, Any]) -> None:
-    """Every operation may refuse, always in the same shape; Litestar's own idea of a 400 is taken out."""
-    refusal = {
-        "description": "Refused; `code` says why",
-        "content": {"application/problem+json": {"schema": problem}},
-    }
-    for operations in document["paths"].values():
-        for operation in operations.values():
-            answers = operation["responses"]
-            answers.pop("400", None)
-            answers["4XX"] = refusal
-            answers["503"] = {**refusal, "description": "Busy, or the database is away; try again"}

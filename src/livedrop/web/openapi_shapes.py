@@ -22,7 +22,7 @@ def say_shapes_exactly(application: Litestar, document: dict[str, Any], *others:
     Returns the schemas of `others`, types that are to be among the components too.
     """
     places: list[tuple[dict[str, Any], Any]] = []
-    for operation, handler in _operations(application, document):
+    for operation, handler in operations(application, document):
         places += _places(operation, handler)
         for parameter in operation.get("parameters", []):
             _say_bounds(parameter, handler)
@@ -34,7 +34,8 @@ def say_shapes_exactly(application: Litestar, document: dict[str, Any], *others:
     return list(schemas)[len(places) :]
 
 
-def _operations(application: Litestar, document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], HTTPRouteHandler]]:
+def operations(application: Litestar, document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], HTTPRouteHandler]]:
+    """Each operation of the document with the handler that it describes."""
     for route in application.routes:
         if isinstance(route, HTTPRoute):
             for handler in route.route_handlers:
