@@ -11,18 +11,19 @@ ROWS_PER_STATEMENT_MAX = 1_000
 STATEMENTS_MAX = 100
 
 
-async def prune(database: Database) -> int:
+async def prune(database: Database, *, rows_per_statement_max: int = ROWS_PER_STATEMENT_MAX) -> int:
     """Deletes ended sessions and counted failures of windows past; returns how many rows. Repeat it at leisure."""
-    return await _delete(database, store.prune_sessions) + await _delete(database, store.prune_failures)
+    sessions = await _delete(database, store.prune_sessions, rows_per_statement_max)
+    return sessions + await _delete(database, store.prune_failures, rows_per_statement_max)
 
 
-async def _delete(database: Database, statement: Callable[[Connection, int], Awaitable[int]]) -> int:
+async def _delete(database: Database, statement: Callable[[Connection, int], Awaitable[int]], rows_max: int) -> int:
     """In small statements, so that nobody waits for a lock of ours; what is left waits for the next time."""
     deleted = 0
     for _ in range(STATEMENTS_MAX):
         async with database.connection() as connection:
-            now_deleted = await statement(connection, ROWS_PER_STATEMENT_MAX)
+            now_deleted = await statement(connection, rows_max)
         deleted += now_deleted
-        if now_deleted < ROWS_PER_STATEMENT_MAX:
+        if now_deleted < rows_max:
             break
     return deleted
