@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast, get_args
 from uuid import UUID
 
 import msgspec
 
 from livedrop.kit.database import Connection
 from livedrop.stock.books import Books, Head, Lot, Order, Payment
-from livedrop.stock.intents import DropIntent, Intent, Reserve
+from livedrop.stock.intents import DropIntent, Intent, OrderIntent, Reserve
 
 LOCK_TIMEOUT_MS = 2_000
 STATEMENT_TIMEOUT_MS = 8_000
 
 # The settings hold for this transaction only, so that they work behind a pooler too, and whatever defaults a
 # user's database has. The plans are pinned because the planner would cache a sequential scan while the orders
-# table is empty, and the batch would slow down as it grows.
+# table is empty, and the batch would slow down as it grows. It also caches an unfit index then, since on an empty
+# table all seem equal: see `plan_anew`.
 _BEGIN_AND_LOCK = f"""
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SET LOCAL synchronous_commit = on;
@@ -46,7 +47,7 @@ SELECT
     (SELECT array_agg(ROW({_LOT}) ORDER BY l.drop_id, l.position) FROM lots l WHERE l.drop_id = ANY ($1)),
     (SELECT array_agg(ROW({_ORDER}))
         FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS asked (drop_id, user_id, idempotency_key)
-        JOIN orders o USING (drop_id, user_id, idempotency_key)),
+        JOIN orders o USING (user_id, drop_id, idempotency_key)),
     (SELECT array_agg(ROW({_ORDER}))
         FROM unnest($5::uuid[], $6::uuid[]) AS named (drop_id, id)
         JOIN orders o USING (drop_id, id)),
@@ -141,15 +142,23 @@ SELECT n.*, $1::timestamptz FROM unnest($62::uuid[], $63::bigint[], $64::bigint[
 """
 
 
-async def begin_and_lock(connection: Connection, drop_ids: Sequence[UUID]) -> None:
-    """Opens the transaction and waits for the heads, in the order of their ids, so that batches can't deadlock."""
-    await connection.execute(_BEGIN_AND_LOCK % ",".join(map(str, drop_ids)))
+async def begin_and_lock(connection: Connection, drop_ids: Sequence[UUID], *, plan_anew: bool = False) -> None:
+    """Opens the transaction and waits for the heads, in the order of their ids, so that batches can't deadlock.
+
+    `plan_anew`: forget the connection's plans, which take 3 ms to make; without it they last until autovacuum
+    gathers statistics, and may then have been made for tables that were a thousandth of their size.
+    """
+    begin = _BEGIN_AND_LOCK % ",".join(map(str, drop_ids))
+    await connection.execute(f"DISCARD PLANS;{begin}" if plan_anew else begin)
+
+
+_NOT_ABOUT_AN_ORDER: tuple[type, ...] = (Reserve, *get_args(DropIntent))
 
 
 async def read(connection: Connection, drop_ids: Sequence[UUID], intents: Sequence[Intent]) -> Books:
     """The books of these drops as the intents need them."""
     reserves = [intent for intent in intents if isinstance(intent, Reserve)]
-    named = [intent for intent in intents if not isinstance(intent, Reserve | DropIntent)]
+    named = [cast(OrderIntent, intent) for intent in intents if not isinstance(intent, _NOT_ABOUT_AN_ORDER)]
     # An edit in this batch may set a limit that the reserves behind it must keep.
     limit_may_come = len(reserves) + len(named) < len(intents)
     row = await connection.fetchrow(

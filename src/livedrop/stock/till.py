@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -25,6 +27,9 @@ RESERVES_WAITING_MAX = 8_192
 # Room that only sells, releases and the like may use: the crowd must not crowd out its own payments.
 INTENTS_WAITING_MAX = 16_384
 ATTEMPTS_MAX = 4
+# A plan that was made while the tables were almost empty takes any index that fits a little. Made within a second
+# of their use, plans fit the tables, also while a new installation fills.
+PLANS_AGE_MAX_SECONDS = 0.5
 
 Answered = Result | Refusal
 
@@ -48,6 +53,7 @@ class Till:
         self._on_committed = on_committed
         self.settled = {"batches": 0, "intents": 0}
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._plans_made_at = -math.inf
         self._batches: Batcher[Intent, Result] = Batcher(
             self._settle, batch_size_max=batch_size_max, queue_max=INTENTS_WAITING_MAX, name="till"
         )
@@ -105,7 +111,7 @@ class Till:
         connection = await self._connected()
         drop_ids = sorted({intent.drop_id for intent in intents})
         try:
-            await store.begin_and_lock(connection, drop_ids)
+            await store.begin_and_lock(connection, drop_ids, plan_anew=self._plans_are_old())
             books = await store.read(connection, drop_ids, intents)
             results = settle(books, intents)
             if books.changed:
@@ -146,6 +152,13 @@ class Till:
         if self._connection is None or self._connection.is_closed():
             self._connection = await self._database.connect()
         return self._connection
+
+    def _plans_are_old(self) -> bool:
+        now = time.monotonic()
+        if now - self._plans_made_at <= PLANS_AGE_MAX_SECONDS:
+            return False
+        self._plans_made_at = now
+        return True
 
     async def _roll_back(self, connection: Connection) -> None:
         try:
