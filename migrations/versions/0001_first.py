@@ -187,14 +187,12 @@ CREATE TABLE orders (
     created_at        timestamptz NOT NULL,
     updated_at        timestamptz NOT NULL,
     PRIMARY KEY (drop_id, id),
-    CONSTRAINT orders_key UNIQUE (drop_id, user_id, idempotency_key),
+    CONSTRAINT orders_key UNIQUE (user_id, drop_id, idempotency_key),
     CHECK (total_minor = quantity * unit_price_minor),
     CHECK (status <> 'paying' OR payment_id IS NOT NULL)
 ) WITH (fillfactor = 80);
 
-CREATE INDEX orders_user ON orders (user_id, id);
-
-CREATE INDEX orders_creator ON orders (creator_id, id);
+CREATE INDEX orders_id ON orders (id);
 
 CREATE INDEX orders_holds ON orders (hold_expires_at) WHERE status = 'reserved';
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 
 class DatabaseClock:
@@ -29,6 +30,7 @@ class DatabaseClock:
         return self._zero + timedelta(seconds=time.monotonic())
 
 
+@lru_cache(maxsize=4_096)
 def rfc3339(moment: datetime) -> str:
     """`2026-01-31T09:00:00.000Z`: RFC 3339, UTC, milliseconds (cut, not rounded, so no time lies in the future)."""
     if moment.tzinfo is not UTC:

@@ -13,12 +13,7 @@ from livedrop.stock import Order, Payment
 _ORDER = ", ".join(f"o.{name}" for name in Order.__struct_fields__)
 _PAYMENT = ", ".join(f"p.{name}" for name in Payment.__struct_fields__)
 
-# The buyer's and the creator's own are two index probes; one OR would be a scan.
-_ORDER_OF = f"""
-SELECT {_ORDER} FROM orders o WHERE o.user_id = $2 AND o.id = $1
-UNION ALL
-SELECT {_ORDER} FROM orders o WHERE o.creator_id = $2 AND o.id = $1 AND o.user_id <> $2
-"""
+_ORDER_OF = f"SELECT {_ORDER} FROM orders o WHERE o.id = $1 AND (o.user_id = $2 OR o.creator_id = $2)"
 _ORDER_BY_KEY = f"""
 SELECT {_ORDER} FROM orders o WHERE o.drop_id = $1 AND o.user_id = $2 AND o.idempotency_key = $3
 """
