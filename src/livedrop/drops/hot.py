@@ -10,10 +10,12 @@ from litestar.datastructures import ResponseHeader
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, HeaderParameter
 
+from livedrop.drops import rules
 from livedrop.drops.drop import DropShown, StockShown
 from livedrop.drops.page import Page
 from livedrop.drops.pages import DropPages
 from livedrop.kit.refusals import NotFound
+from livedrop.stock.errors import DropNotFound
 from livedrop.web import etags
 from livedrop.web.application import HotRoute
 from livedrop.web.guards import Guard
@@ -32,9 +34,16 @@ def hot_routes(pages: DropPages, guard: Guard) -> list[HotRoute]:
         return answer(request, page, page.stock_body)
 
     async def find(request: Request) -> Page:
-        # Whoever asks is looked at only here: a page at hand is the same for everybody.
+        page = await pages.find(request.path_ids[0])
+        if page is not None and page.drop.head.published:
+            return page  # the same for everybody, so nobody is asked who they are
+        # A bad token is refused before anything is said: it tells drafts from nothing as little as no token does.
         viewer = guard.caller_or_none(request.headers.get(b"authorization"))
-        return await pages.find(request.path_ids[0], None if viewer is None else viewer.user_id)
+        if page is None:
+            raise DropNotFound
+        head = page.drop.head
+        rules.require_visible(head.creator_id, head.published, None if viewer is None else viewer.user_id)
+        return page
 
     def answer(request: Request, page: Page, body: bytes) -> Answer:
         headers = page.headers + pages.time_header()

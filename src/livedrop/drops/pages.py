@@ -18,7 +18,7 @@ from uuid import UUID
 import msgspec
 
 from livedrop import follows
-from livedrop.drops import rules, store
+from livedrop.drops import store
 from livedrop.drops.drop import DropShown, shown
 from livedrop.drops.page import FRESH_SECONDS, HeaderLines, Page
 from livedrop.kit.batches import Batcher
@@ -75,6 +75,9 @@ class DropPages:
         self._said_time: HeaderLines = ()
         self._said_until = float("-inf")
 
+    def __len__(self) -> int:
+        return len(self._pages)
+
     def at_hand(self, path_id: str) -> Page | None:
         """The public page with this id, if it can be served at once."""
         page = self._pages.get(path_id)
@@ -86,23 +89,19 @@ class DropPages:
             return page
         return self._nearly_at_hand(page, at)
 
-    async def find(self, path_id: str, viewer_id: UUID | None) -> Page:
-        """The page with this id, as it is now or was a moment ago; raises `DropNotFound`, for a stranger's draft too.
+    async def find(self, path_id: str) -> Page | None:
+        """The page with this id as it is now or was a moment ago, a draft's too; None where there is no such drop.
 
         Errors of the database are raised: nothing is served that is older than promised.
         """
         drop_id = parse_id(path_id)
         if drop_id is None:
-            raise DropNotFound
+            return None
         arrived_at = self._monotonic()
         while (page := self.at_hand(str(drop_id))) is None:
             checked = await self._checked(drop_id)
             if checked.sent_at >= arrived_at:
-                page = checked.page
-                break
-        if page is None:
-            raise DropNotFound
-        rules.require_visible(page.drop.head.creator_id, page.drop.head.published, viewer_id)
+                return checked.page
         return page
 
     async def shown(self, drop_id: UUID) -> DropShown:
