@@ -62,15 +62,19 @@ IfNoneMatch = Annotated[
     str | None, HeaderParameter(name="If-None-Match", description="ETags of the answers that you have.")
 ]
 
+
+def _said(name: str, value: str, description: str) -> ResponseHeader:
+    return ResponseHeader(name=name, value=value, description=description, documentation_only=True, required=True)
+
+
 _HEADERS = [
-    ResponseHeader(name="ETag", documentation_only=True, description="From version and phase.", required=True),
-    ResponseHeader(
-        name="X-Server-Time",
-        documentation_only=True,
-        description="The database's time: RFC 3339, UTC, milliseconds. Start and end are judged by it.",
-        required=True,
+    _said("ETag", '"7-live"', "From version and phase."),
+    _said(
+        "X-Server-Time",
+        "2026-01-31T09:00:00.000Z",
+        "The database's time: RFC 3339, UTC, milliseconds. Start and end are judged by it.",
     ),
-    ResponseHeader(name="Cache-Control", documentation_only=True, description="`no-cache`: ask each time."),
+    _said("Cache-Control", "no-cache", "Ask each time, with If-None-Match. A draft's is `private, no-cache`."),
 ]
 _ABOUT: dict[str, Any] = {
     "tags": ["drops"],
