@@ -93,7 +93,7 @@ def test_every_claim_is_required(tokens: Tokens, missing: str) -> None:
         {"sid": 7},
         {"sid": None},
     ],
-    ids=str,
+    ids=lambda claims: "".join(claims),
 )
 def test_a_wrong_claim_is_refused(tokens: Tokens, claims: dict[str, Any]) -> None:
     assert _refused(tokens, _signed(tokens, claims=claims))

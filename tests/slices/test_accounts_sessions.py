@@ -14,6 +14,7 @@ from accounts_client import AccountsClient, accounts_client, code_of
 from livedrop.accounts import hear_revocations, prune, watch_revocations
 from livedrop.accounts.rules import GRACE_SECONDS, SESSION_DAYS_MAX, SESSION_IDLE_DAYS
 from livedrop.kit.database import Database, is_away
+from livedrop.kit.ids import new_id
 from livedrop.web.guards import AuthRequired, Guard
 
 
@@ -213,6 +214,17 @@ async def test_signing_out_works_with_the_refresh_token_alone(database: Database
         assert [answer.status_code for answer in answers] == [204, 204]
         assert not await _is_signed_in(client, first["access_token"])
         assert code_of(await client.refresh(first["refresh_token"])) == (401, "session_ended")
+
+
+async def test_signing_out_works_after_the_access_token_has_ended(database: Database) -> None:
+    async with accounts_client(database) as client:
+        first = await client.registered()
+        ended = client.tokens.issue(new_id(), new_id(), lifetime_seconds=-60)
+        answer = await client.post("/auth/logout", {"refresh_token": first["refresh_token"]}, token=ended)
+
+        assert answer.status_code == 204
+        assert code_of(await client.refresh(first["refresh_token"])) == (401, "session_ended")
+        assert code_of(await client.post("/auth/logout", token=ended)) == (401, "auth_required")
 
 
 async def test_signing_out_needs_somebody_to_sign_out(database: Database) -> None:

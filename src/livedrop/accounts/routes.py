@@ -13,6 +13,7 @@ from litestar.params import FromPath, JSONBody
 from litestar.types import ControllerRouterHandler
 
 from livedrop.accounts.account import Account, RefreshToken, SignedIn
+from livedrop.accounts.errors import EmailTaken, SessionEnded, WrongCredentials
 from livedrop.accounts.login import Credentials, login
 from livedrop.accounts.login_in_development import DevelopmentLogins
 from livedrop.accounts.logout import logout
@@ -27,7 +28,8 @@ from livedrop.accounts.update import AccountChange, update_account
 from livedrop.kit.clock import rfc3339
 from livedrop.kit.database import Database
 from livedrop.web.fields import Name, SaidMoment
-from livedrop.web.guards import Guard
+from livedrop.web.guards import AuthRequired, Caller, Guard
+from livedrop.web.problems import RateLimited
 
 # Nothing on the way may keep an answer that holds tokens (RFC 6749 §5.1).
 _NO_STORE = [ResponseHeader(name="Cache-Control", value="no-store")]
@@ -98,6 +100,14 @@ def _host(request: Request[Any, Any, Any]) -> str | None:
     return None if request.client is None else request.client.host
 
 
+def _caller_if_any(guard: Guard, request: Request[Any, Any, Any]) -> Caller | None:
+    """The caller, or None also where the access token has ended: the refresh token says enough."""
+    try:
+        return guard.of_or_none(request)
+    except AuthRequired:
+        return None
+
+
 def routes(
     database: Database,
     guard: Guard,
@@ -109,24 +119,51 @@ def routes(
 ) -> list[ControllerRouterHandler]:
     throttle = Throttle(database, limits_exempt)
 
-    @post("/auth/register", status_code=201, tags=["accounts"], summary="Register", response_headers=_NO_STORE)
+    @post(
+        "/auth/register",
+        status_code=201,
+        tags=["accounts"],
+        summary="Register",
+        response_headers=_NO_STORE,
+        opt={"refuses": (EmailTaken, RateLimited)},
+    )
     async def post_register(request: Request[Any, Any, Any], data: JSONBody[NewAccount]) -> SignedInAnswer:
+        """Makes an account and signs it in."""
         done = await register(database, tokens, passwords, throttle, data, _host(request))
         return _signed_in(done)
 
-    @post("/auth/login", status_code=200, tags=["accounts"], summary="Sign in", response_headers=_NO_STORE)
+    @post(
+        "/auth/login",
+        status_code=200,
+        tags=["accounts"],
+        summary="Sign in",
+        response_headers=_NO_STORE,
+        opt={"refuses": (WrongCredentials, RateLimited)},
+    )
     async def post_login(request: Request[Any, Any, Any], data: JSONBody[Credentials]) -> SignedInAnswer:
+        """After too many failures an account, or an address, has to wait."""
         done = await login(database, tokens, passwords, throttle, data, _host(request))
         return _signed_in(done)
 
-    @post("/auth/refresh", status_code=200, tags=["accounts"], summary="New tokens", response_headers=_NO_STORE)
+    @post(
+        "/auth/refresh",
+        status_code=200,
+        tags=["accounts"],
+        summary="Get new tokens",
+        response_headers=_NO_STORE,
+        opt={"refuses": (SessionEnded,)},
+    )
     async def post_refresh(data: JSONBody[RefreshRequest]) -> SignedInAnswer:
+        """A refresh token works once; using it again later ends its session. If this answer is lost, ask again
+        within half a minute.
+        """
         return _signed_in(await refresh(database, tokens, guard, data.refresh_token))
 
     @post("/auth/logout", status_code=204, tags=["accounts"], summary="Sign out", security=[{"bearer": []}])
     async def post_logout(request: Request[Any, Any, Any], data: JSONBody[LogoutRequest | None] = None) -> None:
+        """Ends the session of the access token, and that of the refresh token, if one is given."""
         refresh_token = None if data is None else data.refresh_token
-        caller = guard.of(request) if refresh_token is None else guard.of_or_none(request)
+        caller = guard.of(request) if refresh_token is None else _caller_if_any(guard, request)
         await logout(database, tokens, guard, caller, refresh_token)
 
     @get("/users/me", tags=["accounts"], summary="One's own profile", security=[{"bearer": []}])
@@ -139,7 +176,12 @@ def routes(
     async def patch_own_account(request: Request[Any, Any, Any], data: JSONBody[AccountChange]) -> OwnAccountAnswer:
         return _own(await update_account(database, guard.of(request), data))
 
-    @get("/users/{user_id:uuid}", tags=["accounts"], summary="A user's profile")
+    @get(
+        "/users/{user_id:uuid}",
+        tags=["accounts"],
+        summary="A user's profile",
+        opt={"refuses": (AuthRequired,)},
+    )
     async def get_account(request: Request[Any, Any, Any], user_id: FromPath[UUID]) -> AccountAnswer:
         guard.of_or_none(request)
         async with database.connection() as connection:

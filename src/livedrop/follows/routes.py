@@ -13,10 +13,11 @@ from msgspec import UNSET, UnsetType
 
 from livedrop.follows.become import NewCreator, become_creator
 from livedrop.follows.creator import Creator
+from livedrop.follows.errors import AlreadyCreator, HandleTaken
 from livedrop.follows.find import browse_creators, creator_by_reference
 from livedrop.kit.database import Connection, Database
 from livedrop.web.fields import TEXT, SaidMoment
-from livedrop.web.guards import Guard
+from livedrop.web.guards import AuthRequired, Guard
 from livedrop.web.idempotency import once
 from livedrop.web.pages import LIMIT_DEFAULT, LIMIT_MAX, Cursors, Page
 
@@ -68,6 +69,7 @@ def routes(database: Database, guard: Guard, cursors: Cursors) -> list[Controlle
         tags=["creators"],
         summary="Become a creator",
         security=[{"bearer": []}],
+        opt={"refuses": (AlreadyCreator, HandleTaken)},
     )
     async def post_creator(
         request: Request[Any, Any, Any], data: JSONBody[NewCreator], idempotency_key: Key = None
@@ -79,7 +81,12 @@ def routes(database: Database, guard: Guard, cursors: Cursors) -> list[Controlle
 
         return await once(database, caller.user_id, "POST /creators", idempotency_key, data, work)
 
-    @get("/creators", tags=["creators"], summary="Browse creators, newest first")
+    @get(
+        "/creators",
+        tags=["creators"],
+        summary="Browse creators, newest first",
+        opt={"refuses": (AuthRequired,)},
+    )
     async def get_creators(
         request: Request[Any, Any, Any],
         q: Words = None,
@@ -92,7 +99,12 @@ def routes(database: Database, guard: Guard, cursors: Cursors) -> list[Controlle
             found = await browse_creators(connection, cursors, q or "", limit, after, page)
         return Page([creator_answer(creator) for creator in found.items], found.next)
 
-    @get("/creators/{reference:str}", tags=["creators"], summary="A creator, by id or handle")
+    @get(
+        "/creators/{reference:str}",
+        tags=["creators"],
+        summary="A creator, by id or handle",
+        opt={"refuses": (AuthRequired,)},
+    )
     async def get_creator(
         request: Request[Any, Any, Any],
         reference: FromPath[str],

@@ -49,6 +49,7 @@ def _places(operation: dict[str, Any], handler: HTTPRouteHandler) -> Iterator[tu
     """Where the operation shows a body or an answer, and the type of it."""
     body = handler.parsed_data_field
     if body is not None:
+        operation["requestBody"]["required"] = body.is_required
         yield operation["requestBody"]["content"]["application/json"], body.annotation
     types = {handler.status_code: _answered(handler.parsed_return_field)}
     types |= {status: answer.data_container for status, answer in (handler.responses or {}).items()}
