@@ -18,6 +18,7 @@ import pytest
 from livedrop.kit import postgres
 from livedrop.kit.migrations import migrate
 from livedrop.kit.starting import CannotStart
+from livedrop.processes import embedded
 from livedrop.processes.database import running_database
 from livedrop.processes.embedded import embedded_database, sockets_folder
 from livedrop.settings import read
@@ -182,6 +183,21 @@ async def test_an_interrupted_first_start_leaves_nothing_half_made(data_dir: Pat
     async with embedded_database(data_dir, may_create=True) as url:
         assert await value(url, "SELECT 1") == 1
     assert list(data_dir.glob("postgres.new-*")) == []
+
+
+async def test_the_servers_log_is_bounded(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "LOG_SIZE_MAX_BYTES", 20_000)
+    monkeypatch.setattr(embedded, "LOG_CHECK_SECONDS", 0.02)
+    log = data_dir / "postgres.log"
+    async with embedded_database(data_dir, may_create=True) as url:
+        connection = await asyncpg.connect(url)
+        async with asyncio.timeout(WAIT_SECONDS):
+            while not log.with_name("postgres.log.1").exists():
+                with pytest.raises(asyncpg.UndefinedTableError):
+                    await connection.execute(f"SELECT 1 FROM {'nothing' * 8}")
+        await connection.close()
+    assert log.stat().st_size < 20_000
+    assert log.stat().st_mode & 0o777 == 0o600
 
 
 async def test_a_process_id_left_behind_by_a_killed_server_is_no_obstacle(data_dir: Path) -> None:

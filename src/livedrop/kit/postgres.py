@@ -15,6 +15,7 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -223,7 +224,8 @@ def bound_log(log: Path) -> None:
             return
     except FileNotFoundError:
         return
-    shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+    with suppress(OSError):  # a full disk is no reason to let it grow
+        shutil.copyfile(log, log.with_name(f"{log.name}.1"))
     os.truncate(log, 0)
 
 
@@ -267,7 +269,14 @@ def _appending(log: Path) -> IO[bytes]:
 
 
 def _reason(said: str) -> str:
-    """The line that tells why, out of what PostgreSQL or initdb printed."""
+    """Why, out of what PostgreSQL or initdb printed."""
+    reason = _telling_line(said)
+    if os.geteuid() == 0 and "Permission denied" in reason:
+        reason += "; when root starts it, it has none of root's rights: use a folder in a place of root's own"
+    return reason
+
+
+def _telling_line(said: str) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     for mark in ("PANIC:", "FATAL:", "error:", "cannot", "could not"):
         for line in lines:
