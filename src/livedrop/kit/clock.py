@@ -6,6 +6,10 @@ import time
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+# How far two clocks may drift apart, as a share of the time that passes; generous, so that a clock that was set is
+# followed within seconds.
+DRIFT_MAX = 0.01
+
 
 class DatabaseClock:
     """Tells PostgreSQL's time without asking each time.
@@ -17,14 +21,22 @@ class DatabaseClock:
 
     def __init__(self) -> None:
         self._zero = datetime.now(UTC) - timedelta(seconds=time.monotonic())
+        self._doubt_seconds = float("inf")
+        self._heard_at = 0.0
 
     def heard(self, database_now: datetime, asked_at: float) -> None:
         """Takes in a reading of the database's clock; `asked_at` is `time.monotonic()` before the question.
 
-        The reading was made between the question and now: the middle of the two is the best guess.
+        The reading was made between the question and now: the middle of the two is the best guess, in doubt by
+        half of their distance. A reading that is more in doubt than what is known is passed over, until what is
+        known has grown old.
         """
-        middle = (asked_at + time.monotonic()) / 2
-        self._zero = database_now - timedelta(seconds=middle)
+        at = time.monotonic()
+        doubt_seconds = (at - asked_at) / 2
+        if doubt_seconds > self._doubt_seconds + (at - self._heard_at) * DRIFT_MAX:
+            return
+        self._zero = database_now - timedelta(seconds=(asked_at + at) / 2)
+        self._doubt_seconds, self._heard_at = doubt_seconds, at
 
     def now(self) -> datetime:
         return self._zero + timedelta(seconds=time.monotonic())

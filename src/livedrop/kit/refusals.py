@@ -9,7 +9,8 @@ class Refusal(Exception):
     """The request can't be fulfilled.
 
     A subclass's docstring is the title that the user reads; `code` is stable; `status` is the HTTP status.
-    `detail` says what to do; `members` join the problem document (RFC 9457 §3.2); `headers` the answer's headers.
+    `detail` says what to do; `members` join the problem document (RFC 9457 §3.2); `headers`, and an
+    instance's `more_headers`, the answer's headers.
     """
 
     code: ClassVar[str] = "refused"
@@ -20,6 +21,7 @@ class Refusal(Exception):
         super().__init__(detail or self.title())
         self.detail = detail or self.title()
         self.members = members
+        self.more_headers: dict[str, str] = {}
 
     @classmethod
     def title(cls) -> str:

@@ -14,7 +14,7 @@ import uvicorn
 import uvloop
 from litestar.types import ASGIApp
 
-from livedrop.accounts import watch_revocations
+from livedrop.accounts import hear_revocations, watch_revocations
 from livedrop.kit.database import Database
 from livedrop.kit.starting import CannotStart
 from livedrop.payments.providers.sandbox import SandboxProvider
@@ -28,6 +28,7 @@ from livedrop.web.cross_origin import cross_origin
 log = structlog.get_logger("livedrop.api")
 
 CONNECTIONS_MAX = 16
+READERS_MAX = 2
 KEEP_ALIVE_SECONDS = 75
 GRACE_SECONDS = 8
 BACKLOG_MAX = 2_048
@@ -56,7 +57,10 @@ async def api(settings: Settings, database_url: str, *, make_till: MakeTill = Ti
     provider = await SandboxProvider(
         settings.provider_url, webhook_secrets=[webhook_secret(key) for key in settings.secret_keys]
     ).open()
-    wired = wire(settings, database, provider, make_till=make_till)
+    # Of their own, so that a crowd's readers never wait behind those who write.
+    readers = await Database(database_url, connections_max=READERS_MAX, application_name="livedrop pages").open()
+    wired = wire(settings, database, provider, readers=readers, make_till=make_till)
+    await hear_revocations(database, wired.guard)
     watching = asyncio.create_task(watch_revocations(database, wired.guard), name="revocations")
     try:
         yield cross_origin(wired.application, settings.cors_origins)
@@ -65,7 +69,9 @@ async def api(settings: Settings, database_url: str, *, make_till: MakeTill = Ti
         await wired.cashier.close()
         await wired.till.close()
         await wired.pages.close()
+        wired.passwords.close()
         await provider.close()
+        await readers.close()
         await database.close()
 
 

@@ -54,25 +54,38 @@ class Wired(msgspec.Struct, frozen=True):
     till: Till
     cashier: Cashier
     pages: DropPages
+    passwords: Passwords
 
 
-def wire(settings: Settings, database: Database, provider: Provider, *, make_till: MakeTill = Till) -> Wired:
-    """The application over this database and this payment provider."""
+def wire(
+    settings: Settings,
+    database: Database,
+    provider: Provider,
+    *,
+    readers: Database | None = None,
+    make_till: MakeTill = Till,
+) -> Wired:
+    """The application over this database and this payment provider.
+
+    `readers`: a pool of its own for drop pages and sold-out readings; without it they share `database`.
+    """
+    readers = readers or database
     tokens = Tokens(settings.secret_keys)
     guard = Guard(tokens.verify)
+    passwords = Passwords()
     cursors = Cursors(settings.secret_keys[0].encode())
-    sold_out = SoldOutMemory(database)
+    sold_out = SoldOutMemory(readers)
     till = make_till(database, on_committed=sold_out.committed)
     cashier = Cashier(till, provider)
     counter = Counter(database, cashier, sold_out)
-    pages = DropPages(database, DatabaseClock())
+    pages = DropPages(readers, DatabaseClock())
 
     handlers: list[ControllerRouterHandler] = [
         *accounts_routes(
             database,
             guard,
             tokens,
-            Passwords(),
+            passwords,
             limits_exempt=settings.limits_exempt,
             development=settings.development,
         ),
@@ -96,7 +109,7 @@ def wire(settings: Settings, database: Database, provider: Provider, *, make_til
         ),
     )
     _count(figures, application, till)
-    return Wired(application, document, guard, till, cashier, pages)
+    return Wired(application, document, guard, till, cashier, pages, passwords)
 
 
 def _database_check(database: Database) -> Check:

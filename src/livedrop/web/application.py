@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NoReturn
 
@@ -16,12 +17,14 @@ from litestar.exceptions import (
     NotFoundException,
     ValidationException,
 )
+from litestar.routes import HTTPRoute
 from litestar.types import ControllerRouterHandler, HTTPScope, Message, Receive, Scope, Send
 
 from livedrop.kit.database import is_away, is_contended
 from livedrop.kit.refusals import Busy, InvalidFields, NotFound, Refusal, Unavailable
 from livedrop.web import problems
 from livedrop.web.bodies import StrictRequest
+from livedrop.web.keys import KeyInvalid
 from livedrop.web.requests import (
     Answer,
     Request,
@@ -54,12 +57,9 @@ class HotRoute(msgspec.Struct, frozen=True):
 class Application:
     """ASGI: hot routes from a table, everything else by Litestar; both end in the same problem documents."""
 
-    def __init__(
-        self,
-        hot_routes: Sequence[HotRoute],
-        litestar: Litestar,
-    ) -> None:
+    def __init__(self, hot_routes: Sequence[HotRoute], litestar: Litestar) -> None:
         self._litestar = litestar
+        self._methods = _methods_by_path(hot_routes, litestar)
         self.answered: dict[int, int] = {}  # status → how many, for /metrics
         self._whole: dict[tuple[str, str], Handle] = {}  # (method, path)
         self._with_id: dict[tuple[str, str, str], Handle] = {}  # (method, before the id, after the id)
@@ -90,7 +90,8 @@ class Application:
         try:
             if scope["method"] == "POST":
                 request.body = await read_body(receive)
-                require_json(request.headers)
+                if request.body:
+                    require_json(request.headers)
             answer = await handle(request)
         except ConnectionAbortedError:
             return
@@ -118,9 +119,9 @@ class Application:
                     return handle, (path[start:end],)
         return None
 
-    def _other_methods(self, path: str) -> bool:
-        """Whether a hot route lies here that takes another method."""
-        return any(self._match(method, path) for method in ("GET", "POST"))
+    def _allowed(self, path: str) -> list[str]:
+        """The methods that any route takes at this path."""
+        return sorted({method for pattern, methods in self._methods if pattern(path) for method in methods})
 
     async def _by_litestar(self, scope: HTTPScope, receive: Receive, send: Send, request_id: str) -> None:
         started = False
@@ -140,6 +141,7 @@ class Application:
         scope["state"] = {**scope.get("state", {}), "request_id": request_id}
         try:
             _refuse_nul(scope)
+            _refuse_two_keys(scope)
             body_receive = await _checked_body(scope, receive)
             await self._litestar(scope, body_receive, send_with_id)
         except ConnectionAbortedError:
@@ -148,10 +150,20 @@ class Application:
             if started:
                 raise
             refusal = refusal_for(error, request_id)
-            if isinstance(error, NotFoundException) and self._other_methods(path):
-                refusal = problems.MethodNotAllowed()
+            # Litestar knows nothing of hot routes, so its "not found" may be a "not with this method".
+            if isinstance(error, NotFoundException | MethodNotAllowedException):
+                allowed = self._allowed(scope["path"])
+                refusal = problems.MethodNotAllowed(allowed) if allowed else NotFound()
             self._count(refusal.status)
             await send_answer(send, refused(refusal, request_id), request_id)
+
+
+def _methods_by_path(
+    hot_routes: Sequence[HotRoute], litestar: Litestar
+) -> list[tuple[Callable[[str], object], set[str]]]:
+    paths = [("/api/v1" + route.path, {route.method}) for route in hot_routes]
+    paths += [(route.path, set(route.methods)) for route in litestar.routes if isinstance(route, HTTPRoute)]
+    return [(re.compile(re.sub(r"\{[^}]*\}", "[^/]+", path)).fullmatch, methods) for path, methods in paths]
 
 
 def framework(handlers: Sequence[ControllerRouterHandler]) -> Litestar:
@@ -175,6 +187,11 @@ def _refuse_nul(scope: HTTPScope) -> None:
         raise NotFound
     if b"%00" in scope["query_string"]:
         raise InvalidFields(("", "the query can't hold the character U+0000"))
+
+
+def _refuse_two_keys(scope: HTTPScope) -> None:
+    if sum(name == b"idempotency-key" for name, _ in scope["headers"]) > 1:
+        raise KeyInvalid("Send one Idempotency-Key, not several.")
 
 
 async def _checked_body(scope: HTTPScope, receive: Receive) -> Receive:
@@ -205,8 +222,6 @@ def refusal_for(error: BaseException, request_id: str) -> Refusal:
             return _invalid(error)
         case NotFoundException():
             return NotFound()
-        case MethodNotAllowedException():
-            return problems.MethodNotAllowed()
         case ClientException():
             return problems.MalformedBody(error.detail)
         case HTTPException() if error.status_code < 500:
@@ -222,5 +237,11 @@ def refusal_for(error: BaseException, request_id: str) -> Refusal:
 
 def _invalid(error: ValidationException) -> Refusal:
     extra = error.extra if isinstance(error.extra, list) else []
-    pairs = [(str(item.get("key", "")), str(item.get("message", ""))) for item in extra]
+    pairs = [_pair(item) for item in extra]
     return InvalidFields(*pairs) if pairs else InvalidFields(("", error.detail))
+
+
+def _pair(item: dict[str, Any]) -> tuple[str, str]:
+    key, message = str(item.get("key", "")), str(item.get("message", ""))
+    # Litestar calls the whole body `data`; all that can be wrong with it as such is that it is missing.
+    return ("", "a JSON body is required") if key == "data" else (key, message)

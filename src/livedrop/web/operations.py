@@ -62,7 +62,7 @@ def health_routes(
     async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
         if not _may_see(request, service_token):
             raise NotFound
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return [healthz, readyz, metrics]
 

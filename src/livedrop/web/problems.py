@@ -64,6 +64,10 @@ class MethodNotAllowed(Refusal):
 
     code, status = "method_not_allowed", 405
 
+    def __init__(self, allowed: list[str]) -> None:
+        super().__init__(f"It takes {', '.join(allowed)}.")
+        self.more_headers["Allow"] = ", ".join(allowed)  # RFC 9110 §15.5.6
+
 
 class RateLimited(Refusal):
     """Too many tries; wait before the next one."""
@@ -94,7 +98,7 @@ def document(refusal: Refusal, request_id: str) -> dict[str, Any]:
 
 def headers(refusal: Refusal) -> dict[str, str]:
     """The answer's extra headers; a member `retry_after_seconds` is said as Retry-After too (RFC 9110 §10.2.3)."""
-    found = dict(refusal.headers)
+    found = refusal.headers | refusal.more_headers
     if "retry_after_seconds" in refusal.members:
         found["Retry-After"] = str(refusal.members["retry_after_seconds"])
     return found
