@@ -74,7 +74,7 @@ def first_answer(order: Order, *, replayed: bool) -> Answer:
     assert order.answer_status is not None, "the answer is written before it is given"
     assert order.answer_at is not None, "an answer has its time"
     if order.answer_status == 402:
-        raise PaymentDeclined(order.id, order.answer_reason or "declined", still_reserved=False)
+        raise PaymentDeclined(order.id, order.answer_reason or "declined", still_reserved=False, replayed=replayed)
     status: OrderStatus = "reserved"
     if order.answer_status == 202:
         status = "paying"
@@ -85,12 +85,17 @@ def first_answer(order: Order, *, replayed: bool) -> Answer:
     )
 
 
+def free_answer(order: Order, *, replayed: bool) -> Answer:
+    """What is answered to whoever pays a reservation that costs nothing: the paid order, as often as it is asked."""
+    return _encoded(show_order(order), 201, replayed=replayed)
+
+
 def payment_answer(order: Order, payment: Payment, *, replayed: bool) -> Answer:
     """What the request that made this attempt on a reservation was answered."""
     assert payment.answer_status is not None, "the answer is written before it is given"
     assert payment.answer_at is not None, "an answer has its time"
     if payment.answer_status == 402:
-        raise PaymentDeclined(order.id, payment.decline_reason or "declined", still_reserved=True)
+        raise PaymentDeclined(order.id, payment.decline_reason or "declined", still_reserved=True, replayed=replayed)
     status: OrderStatus = "paying" if payment.answer_status == 202 else "paid"
     return _encoded(_shown(order, status, payment.id, payment.answer_at), payment.answer_status, replayed=replayed)
 

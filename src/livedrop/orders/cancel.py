@@ -25,6 +25,15 @@ async def cancel_order(counter: Counter, caller: UUID, order_id: UUID) -> Order:
     return await _give_money_back(counter, await counter.cashier.till.settle(release))
 
 
+async def give_back(counter: Counter, caller: UUID, order_id: UUID) -> Order:
+    """One's own reservation, `cancelled`; whoever it was sold by, nothing that is paid is refunded this way."""
+    order = await _order(counter, caller, order_id)
+    if order.user_id != caller:
+        raise NoSuchOrder
+    release = Release(drop_id=order.drop_id, order_id=order.id, cause="cancelled", by_user=caller)
+    return (await counter.cashier.till.settle(release)).order
+
+
 async def refund_order(counter: Counter, caller: UUID, order_id: UUID) -> Order:
     """Refunds the whole order; it is `refunded` once the provider has confirmed, until then still `paid`."""
     order = await _order(counter, caller, order_id)

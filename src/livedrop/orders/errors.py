@@ -26,6 +26,8 @@ class PaymentDeclined(Refusal):
 
     code, status = "payment_declined", 402
 
-    def __init__(self, order_id: UUID, reason: str, *, still_reserved: bool) -> None:
+    def __init__(self, order_id: UUID, reason: str, *, still_reserved: bool, replayed: bool) -> None:
         said = "Your reservation stays until its hold ends." if still_reserved else "The units went back."
         super().__init__(f"{said} Try again with a new Idempotency-Key.", reason=reason, order_id=str(order_id))
+        if replayed:
+            self.more_headers["Idempotent-Replayed"] = "true"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-import msgspec
-
 from livedrop.kit.ids import new_id
 from livedrop.kit.refusals import Busy
 from livedrop.orders import answers, store
@@ -13,8 +11,8 @@ from livedrop.orders.errors import NoSuchOrder, NothingReserved
 from livedrop.orders.place import Counter
 from livedrop.payments import PaymentUnavailable
 from livedrop.stock import Attempt, BeginPayment, Order, Settled
-from livedrop.stock.errors import HoldExpired
-from livedrop.web.keys import fingerprint
+from livedrop.stock.errors import AlreadyPaid, DropNotFound, HoldExpired
+from livedrop.web.keys import KeyReused, fingerprint
 from livedrop.web.requests import Answer
 
 
@@ -40,45 +38,67 @@ async def purchase(
     if order is None:
         order = await store.live_hold(counter.database, drop_id, user_id)
     if order is None:
+        await _check_drop(counter, drop_id, user_id)
         raise NothingReserved
     return await _pay(counter, order, method, key)
 
 
+async def _check_drop(counter: Counter, drop_id: UUID, user_id: UUID) -> None:
+    owner = await store.drop_owner(counter.database, drop_id)
+    if owner is None or (owner[0] != user_id and not owner[1]):
+        raise DropNotFound
+
+
 async def _pay(counter: Counter, order: Order, method: str, key: str | None) -> Answer:
-    await _check_provider(counter, order, key)
-    begun = await counter.cashier.till.settle(
-        BeginPayment(
-            drop_id=order.drop_id,
-            order_id=order.id,
-            user_id=order.user_id,
-            attempt=Attempt(new_id(), method, counter.cashier.provider.name),
-            idempotency_key=key,
-            fingerprint=fingerprint("pay", method) if key is not None else None,
-        )
+    past = None if key is None else await store.order_paid_by_key(counter.database, order.drop_id, order.user_id, key)
+    if past is None:
+        _check_provider(counter)
+    elif past.id != order.id:
+        raise KeyReused
+    begin = BeginPayment(
+        drop_id=order.drop_id,
+        order_id=order.id,
+        user_id=order.user_id,
+        attempt=Attempt(new_id(), method, counter.cashier.provider.name),
+        idempotency_key=key,
+        fingerprint=fingerprint("pay", method) if key is not None else None,
     )
-    if begun.payment is None:  # it costs nothing
-        return Answer(msgspec.json.encode(answers.show_order(begun.order)), 201)
-    settled = begun
+    return await (_pay_nothing(counter, begin) if order.total_minor == 0 else _pay_money(counter, begin))
+
+
+async def _pay_nothing(counter: Counter, begin: BeginPayment) -> Answer:
+    """An order that costs nothing has no payment that could keep a key: whoever sends one is told again what is."""
+    try:
+        begun = await counter.cashier.till.settle(begin)
+    except AlreadyPaid:
+        order = await store.order_of(counter.database, begin.order_id, begin.user_id)
+        if begin.idempotency_key is None or order is None or order.status != "paid":
+            raise
+        return answers.free_answer(order, replayed=True)
+    return answers.free_answer(begun.order, replayed=False)
+
+
+async def _pay_money(counter: Counter, begin: BeginPayment) -> Answer:
+    begun = settled = await counter.cashier.till.settle(begin)
+    assert begun.payment is not None, "an order that costs something is paid by a payment"
     if begun.payment.answer_status is None and begun.payment.status == "initiated":
         settled = await counter.cashier.charge(begun.order, begun.payment)
     return _answer(settled, replayed=begun.replayed)
 
 
-async def _check_provider(counter: Counter, order: Order, key: str | None) -> None:
-    """Nothing is stored while paying is impossible; but a retry still gets its first answer."""
-    overloaded = counter.cashier.overloaded
-    if not overloaded and not counter.cashier.provider.known_down:
-        return
-    if key is not None and await store.order_paid_by_key(counter.database, order.drop_id, order.user_id, key):
-        return
-    if overloaded:
+def _check_provider(counter: Counter) -> None:
+    """Nothing is stored while paying is impossible."""
+    if counter.cashier.overloaded:
         raise Busy
-    raise PaymentUnavailable("Your reservation stays until its hold ends; try again in a moment.")
+    if counter.cashier.provider.known_down:
+        raise PaymentUnavailable("Your reservation stays until its hold ends; try again in a moment.")
 
 
 def _answer(settled: Settled, *, replayed: bool) -> Answer:
     assert settled.payment is not None, "a charge is settled with its payment"
     if settled.payment.answer_status is None:
-        # The money came too late for the units, and goes back.
+        # Nothing was answered, since nothing was paid by it.
+        if settled.order.status in ("paid", "refunded"):
+            raise AlreadyPaid("Another payment of this order came first; this one is given back.")
         raise HoldExpired("The payment came too late and is given back.")
     return answers.payment_answer(settled.order, settled.payment, replayed=replayed)

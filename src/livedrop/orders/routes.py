@@ -16,7 +16,7 @@ from livedrop.kit.refusals import NotFound
 from livedrop.orders import store
 from livedrop.orders.answers import OrderShown, PaymentShown, show_order, show_payment
 from livedrop.orders.bodies import Pay, PayOrder, Purchase
-from livedrop.orders.cancel import cancel_order, refund_order
+from livedrop.orders.cancel import cancel_order, give_back, refund_order
 from livedrop.orders.cancel_drop import cancel_drop
 from livedrop.orders.errors import NoSuchOrder, NoSuchPayment
 from livedrop.orders.hear import hear
@@ -165,7 +165,7 @@ def _reading(counter: Counter, guard: Guard, cursors: Cursors) -> list[Controlle
 def _ending(counter: Counter, guard: Guard, pages: DropPages) -> list[ControllerRouterHandler]:
     @delete("/reservations/{order_id:uuid}", status_code=200, summary="Give a reservation's units back", **_SIGNED)
     async def delete_reservation(request: AnyRequest, order_id: FromPath[UUID]) -> OrderShown:
-        return show_order(await cancel_order(counter, guard.of(request).user_id, order_id))
+        return show_order(await give_back(counter, guard.of(request).user_id, order_id))
 
     @put("/orders/{order_id:uuid}/cancel", summary="Cancel an order", **_SIGNED)
     async def put_cancel(request: AnyRequest, order_id: FromPath[UUID]) -> OrderShown:

@@ -153,7 +153,9 @@ class Application:
             # Litestar knows nothing of hot routes, so its "not found" may be a "not with this method".
             if isinstance(error, NotFoundException | MethodNotAllowedException):
                 allowed = self._allowed(scope["path"])
-                refusal = problems.MethodNotAllowed(allowed) if allowed else NotFound()
+                # An id that is none (`/orders/x`) is "not found" even where the method is right.
+                wrong_method = allowed and scope["method"] not in allowed
+                refusal = problems.MethodNotAllowed(allowed) if wrong_method else NotFound()
             self._count(refusal.status)
             await send_answer(send, refused(refusal, request_id), request_id)
 

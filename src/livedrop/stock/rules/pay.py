@@ -83,7 +83,8 @@ def give_back(books: Books, order: Order, intent: Return) -> Payment:
     if payment.status != "initiated":
         return payment  # said before, or overtaken by the money itself: a late "failed" changes nothing
     payment.status = "voided" if intent.voided else "declined"
-    payment.decline_reason = intent.reason
+    # The first reason stays: it may have been answered, and a retry is answered the same.
+    payment.decline_reason = payment.decline_reason or intent.reason
     books.change_payment(payment)
     if order.status == "paying" and order.payment_id == payment.id:
         if order.one_step:
