@@ -163,7 +163,6 @@ async def test_a_change_that_says_nothing_changes_nothing(drops: Drops) -> None:
         ({"phase": "live"}, "invalid_fields"),
         ({"available": 3}, "invalid_fields"),
     ],
-    ids=str,
 )
 async def test_a_change_that_can_not_be(drops: Drops, changes: dict[str, Any], code: str) -> None:
     drop = await drops.made(starts_at=in_seconds(60))

@@ -24,13 +24,6 @@ def _config() -> Config:
     return config
 
 
-def version_wanted() -> str:
-    """The newest revision of this code."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    assert head is not None, "there are no migrations"
-    return head
-
-
 def _migrate(connection: Connection, target: str) -> None:
     server = int(connection.execute(text("SHOW server_version_num")).scalar_one())
     require_version(server)
