@@ -14,10 +14,17 @@ from typing import Any
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from livedrop.kit.database import Database
 from livedrop.kit.migrations import migrate
 from livedrop.kit.postgres import DATABASE, Server, initialise
+
+# The same examples in every run; `--hypothesis-profile long --timeout 0` looks further, and elsewhere each time.
+_ANY_SPEED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", _ANY_SPEED, derandomize=True, database=None)
+settings.register_profile("long", _ANY_SPEED, max_examples=3_000)
+settings.load_profile("quick")
 
 TEMPLATE = "template_livedrop"
 
