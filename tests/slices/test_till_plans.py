@@ -32,7 +32,8 @@ WITH made AS (
 )
 INSERT INTO payments (id, drop_id, order_id, user_id, creator_id, amount_minor, currency, method, provider, status,
     created_at, updated_at)
-SELECT payment_id, drop_id, id, user_id, creator_id, total_minor, currency, 'card', 'sandbox', 'initiated', now(), now()
+SELECT payment_id, drop_id, id, user_id, creator_id, total_minor, currency, 'card', 'sandbox', 'initiated', now(),
+    now()
 FROM made
 """
 _READ_BY_INDEX = "SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname IN ('orders', 'payments')"

@@ -61,22 +61,26 @@ class Batcher(Generic[Item, Result]):
                 await asyncio.sleep(0)
                 size = min(len(self._waiting), self._batch_size_max)
                 await self._settle_batch([self._waiting.popleft() for _ in range(size)])
+        except BaseException:  # the process is stopping: nobody may wait for ever
+            while self._waiting:
+                self._waiting.popleft()[1].cancel()
+            raise
         finally:
             self._runner = None
 
     async def _settle_batch(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:
             results = await self._settle([item for item, _ in batch])
+            assert len(results) == len(batch), f"{self._name}: {len(results)} results for {len(batch)} items"
         except Exception as error:
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)
             return
-        except BaseException:  # the process is stopping: nobody may wait for ever
+        except BaseException:
             for _, future in batch:
                 future.cancel()
             raise
-        assert len(results) == len(batch), f"{self._name}: {len(results)} results for {len(batch)} items"
         for (_, future), result in zip(batch, results, strict=True):
             if future.done():  # its caller went away
                 continue
