@@ -7,9 +7,10 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import asyncpg
@@ -28,13 +29,19 @@ settings.load_profile("quick")
 
 TEMPLATE = "template_livedrop"
 
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES_MIN = 6 * 2**30  # with room for max_wal_size
+MEMORY_FREE_MIN_BYTES = 2 * 2**30
+
 # No test crashes the shared server, so its data may be lost with the machine; it gains the speed. Crash tests
 # take `own_postgres`, which keeps all promises.
 _SHARED_OPTIONS = {
     "fsync": "off",
     "full_page_writes": "off",
     "max_connections": "300",
-    "max_wal_size": "4GB",
+    "max_wal_size": "256MB",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
     "autovacuum": "off",  # it would hold the template while a test clones it
 }
 
@@ -46,13 +53,13 @@ class TestServer(Server):
 
     __test__ = False
 
-    def __init__(self, folder: Path, options: dict[str, str]) -> None:
+    def __init__(self, folder: Path, options: Mapping[str, str]) -> None:
         self.folder = folder
         super().__init__(folder / "data", sockets=folder, log=folder / "log", options=options)
 
     @classmethod
-    async def make(cls, **options: str) -> TestServer:
-        server = cls(Path(tempfile.mkdtemp(prefix="livedrop-test-", dir="/tmp")), options)
+    async def make(cls, options: Mapping[str, str] = MappingProxyType({}), *, place: str = "/tmp") -> TestServer:
+        server = cls(Path(tempfile.mkdtemp(prefix="livedrop-test-", dir=place)), options)
         await initialise(server.data)
         await server.start()
         return server
@@ -70,7 +77,7 @@ def _url_for(url: str, database: str) -> str:
 
 
 async def _shared_server() -> TestServer:
-    server = await TestServer.make(**_SHARED_OPTIONS)
+    server = await TestServer.make(_SHARED_OPTIONS, place=_fast_place())
     admin = await asyncpg.connect(server.url)
     try:
         await admin.execute(f"CREATE DATABASE {TEMPLATE}")
@@ -78,6 +85,13 @@ async def _shared_server() -> TestServer:
         await admin.close()
     await migrate(server.url_for(TEMPLATE))
     return server
+
+
+def _fast_place() -> str:
+    """In memory where there is room: a thousand databases are copied and dropped in one run (measured: 3 × faster)."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > MEMORY_FREE_MIN_BYTES
+    return str(memory) if roomy else "/tmp"
 
 
 class SharedServer:
@@ -153,7 +167,7 @@ async def own_postgres() -> AsyncIterator[TestServer]:
 @asynccontextmanager
 async def _database_of(server_url: str, template: str) -> AsyncIterator[str]:
     name = f"test_{os.getpid()}_{next(_database_numbers)}"
-    # Measured: 16 ms, against 68 ms for the strategy wal_log.
+    # A third of the time of the strategy wal_log.
     await _administer(server_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     try:
         yield _url_for(server_url, name)
