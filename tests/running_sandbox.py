@@ -15,7 +15,8 @@ from livedrop.kit.ids import new_id
 from livedrop.payments import Charge
 from livedrop.payments.providers.sandbox import SandboxProvider
 from livedrop.payments.sandbox.rules import Delays
-from livedrop.processes.provider import listen, sandbox_server
+from livedrop.processes.provider import sandbox_server
+from livedrop.processes.serving import listen
 
 SECRET = b"a webhook secret for tests"
 NOBODY = "http://127.0.0.1:9"  # the discard port: webhooks that nobody takes

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -16,7 +15,8 @@ from collections.abc import Callable
 import uvloop
 
 from livedrop.kit.database import Database
-from livedrop.processes.api import Server, api, uvicorn_config
+from livedrop.processes.api import GRACE_SECONDS, api
+from livedrop.processes.serving import Server, handed
 from livedrop.settings import read
 from livedrop.stock import Reserve, Settled, Till
 from livedrop.stock.books import Books
@@ -49,10 +49,10 @@ async def _serve(listener: socket.socket, connections: int) -> None:
         return OneByOne(database, connections=connections, on_committed=on_committed)
 
     async with api(settings, settings.database_url, make_till=till) as application:
-        server = Server(uvicorn_config(application))
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
+        server = Server(application, grace_seconds=GRACE_SECONDS)
+        server.stop_on_signals()
         await server.serve(sockets=[listener])
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])))
+    uvloop.run(_serve(handed(int(sys.argv[1])), int(sys.argv[2])))
