@@ -163,6 +163,10 @@ class Marketplace:
             UUID(order["id"]),
         )
 
+    async def add_stock(self, creator: Person, drop: Json, total: int) -> None:
+        """Lets a drop of one variant have so many units in all."""
+        shown(await self.call("PATCH", f"/drops/{drop['id']}", {"stock": total}, by=creator), 200)
+
     async def expire(self) -> None:
         """The worker's look at holds that have ended."""
         await expire_holds(self.database, self.wired.till)
@@ -222,7 +226,9 @@ async def open_marketplace(database_url: str, provider: ScriptedProvider | None 
     provider = provider or ScriptedProvider()
     wired = wire(_settings(), database, provider)
     transport = httpx.ASGITransport(_as_asgi(wired.application))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test/api/v1") as client:
+    # One request id for all: what is left of two answers must be the same, byte for byte.
+    headers = {"x-request-id": "a-test"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://test/api/v1", headers=headers) as client:
         yield Marketplace(database, provider, wired, client)
     await wired.cashier.close()
     await wired.till.close()
@@ -254,6 +260,12 @@ def refused(answer: httpx.Response) -> tuple[int, str]:
 
 def is_replay(answer: httpx.Response) -> bool:
     return "idempotent-replayed" in answer.headers and answer.headers["idempotent-replayed"] == "true"
+
+
+def is_told_again(first: httpx.Response, again: httpx.Response) -> bool:
+    """Whether the retry was told the first answer again, byte for byte, and was told so."""
+    same = (first.status_code, first.content) == (again.status_code, again.content)
+    return same and is_replay(again) and not is_replay(first)
 
 
 def in_seconds(seconds: float) -> str:
