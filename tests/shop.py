@@ -100,9 +100,10 @@ class Shop:
         hold_seconds: int = 3600,
         low_stock_threshold: int = 0,
         published: bool = True,
+        now: datetime | None = None,
     ) -> Drop:
         """A drop with a lot for each of `units`."""
-        now = datetime.now(UTC)
+        now = now or datetime.now(UTC)
         drop_id, variants = new_id(), tuple(new_id() for _ in units)
         head = Head(
             drop_id=drop_id,
