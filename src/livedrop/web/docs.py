@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 from litestar import Response, get
+from litestar.response import Redirect
 from litestar.types import ControllerRouterHandler
 
 from livedrop.web.docs_types import Node, shape_anchor, shape_name, type_of
@@ -30,6 +31,10 @@ def docs_routes(openapi: bytes) -> list[ControllerRouterHandler]:
     api_page = _api_page(msgspec.json.decode(openapi), {error.code for error in errors})
     errors_page = _errors_page(errors)
 
+    @get("/", include_in_schema=False)
+    async def get_root() -> Redirect:
+        return Redirect("/docs")
+
     @get("/docs", include_in_schema=False)
     async def get_docs() -> Response[bytes]:
         return Response(api_page, media_type="text/html", headers=_HEADERS)
@@ -46,7 +51,7 @@ def docs_routes(openapi: bytes) -> list[ControllerRouterHandler]:
     async def get_document() -> Response[bytes]:
         return Response(openapi, media_type="application/json", headers=_HEADERS)
 
-    return [get_docs, get_errors, get_style, get_document]
+    return [get_root, get_docs, get_errors, get_style, get_document]
 
 
 def _api_page(document: Node, codes: set[str]) -> bytes:
