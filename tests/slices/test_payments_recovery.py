@@ -95,8 +95,10 @@ async def test_unknown_the_units_stay_held_until_it_is_called_off(
 ) -> None:
     provider = sale.market.provider
     order = await sale.unanswered(LOST, one_step=one_step)
+    provider.next_charges += [LOST, LOST]
     await sale.recovered()
     await sale.recovered()
+    assert provider.charges == [provider.charges[0]] * 3, "asked again, for the same payment"
     assert await sale.status(order) == "paying"
     assert await sale.units() == (4, 1, 0)
     assert provider.voided == []
@@ -108,6 +110,15 @@ async def test_unknown_the_units_stay_held_until_it_is_called_off(
     assert await sale.units() == units
     # Should the lost charge arrive after all, it finds itself called off.
     assert await provider.charge(provider.charges[0]) == Declined("voided")
+
+
+@pytest.mark.parametrize("one_step", [True, False])
+async def test_unknown_it_is_charged_again(sale: Sale, one_step: bool) -> None:
+    order = await sale.unanswered(LOST, one_step=one_step)
+    await sale.recovered()
+    assert await sale.status(order) == "paid"
+    assert await sale.units() == (4, 0, 1)
+    assert len({charge.payment_id for charge in sale.market.provider.charges}) == 1
 
 
 @pytest.mark.parametrize("script", [CAPTURED, DECLINED])

@@ -58,9 +58,8 @@ class Cashier:
 
     async def _charge(self, order: Order, payment: Payment) -> Settled:
         names = PaymentNames(drop_id=order.drop_id, order_id=order.id, payment_id=payment.id)
-        charge = Charge(**names, amount_minor=payment.amount_minor, currency=payment.currency, method=payment.method)
         try:
-            outcome = await self.provider.charge(charge)
+            outcome = await self.provider.charge(charge_of(payment))
         except NoAnswer as error:
             log.info("charge_unanswered", payment_id=str(payment.id), error=str(error))
             return await self.till.settle(AnswerLater(**names))
@@ -75,3 +74,15 @@ class Cashier:
         if not task.cancelled() and (error := task.exception()) is not None:
             # Whoever waits sees it too; the recovery finishes the payment.
             log.warning("charge_unsettled", payment_id=str(payment_id), error=repr(error))
+
+
+def charge_of(payment: Payment) -> Charge:
+    """What the provider is asked for: the same for the same payment, however often it is asked."""
+    return Charge(
+        payment_id=payment.id,
+        drop_id=payment.drop_id,
+        order_id=payment.order_id,
+        amount_minor=payment.amount_minor,
+        currency=payment.currency,
+        method=payment.method,
+    )

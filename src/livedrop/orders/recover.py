@@ -10,7 +10,7 @@ import structlog
 
 from livedrop.kit.database import Database
 from livedrop.orders import store
-from livedrop.orders.cashier import Cashier
+from livedrop.orders.cashier import Cashier, charge_of
 from livedrop.orders.store import OpenPayment
 from livedrop.payments import (
     CHARGE_TIMEOUT_SECONDS,
@@ -85,10 +85,17 @@ class Recovery:
         elif found.superseded:
             await self._call_off(payment)
         else:
-            outcome = await self._cashier.provider.look_up(payment.id)
-            if isinstance(outcome, Pending | Unknown) and found.age_seconds >= self._void_after_seconds:
-                outcome = await self._cashier.provider.void(payment.id)
-            await self._settle(payment, outcome)
+            await self._settle(payment, await self._outcome(found))
+
+    async def _outcome(self, found: OpenPayment) -> Outcome:
+        provider, payment = self._cashier.provider, found.payment
+        outcome = await provider.look_up(payment.id)
+        if isinstance(outcome, Pending | Unknown) and found.age_seconds >= self._void_after_seconds:
+            return await provider.void(payment.id)
+        if isinstance(outcome, Unknown):
+            # The charge never arrived, and the buyer waits for it: its id lets us ask again without charging twice.
+            return await provider.charge(charge_of(payment))
+        return outcome
 
     async def _settle(self, payment: Payment, outcome: Outcome) -> None:
         names = PaymentNames(drop_id=payment.drop_id, order_id=payment.order_id, payment_id=payment.id)
