@@ -1,16 +1,17 @@
 """Remembering what is sold out, so that a crowd that comes too late doesn't queue at the till.
 
 The memory never answers alone. It holds who has orders on the drop, as read in one snapshot together with the
-count of orders ever placed there. A refusal waits for a reading of the drop that *began after the request came*
-(one small SELECT for all that wait): if the count is still the same and nothing is available, then no process
-has sold to this buyer in between, and "sold out" is what the till would say. In every other case the till is asked.
+count of orders ever placed there, and kept up with this process's own batches. A refusal waits for a reading of the
+drop that *began after the request came* (one small SELECT for all that wait): if the count is still the same and
+nothing is available, then no process has sold to this buyer in between, and "sold out" is what the till would say.
+In every other case the till is asked.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -18,7 +19,7 @@ import structlog
 
 from livedrop.kit.batches import Batcher
 from livedrop.kit.database import Database
-from livedrop.stock.books import Books
+from livedrop.stock.books import Books, Head
 
 log = structlog.get_logger("livedrop.sold_out")
 
@@ -26,9 +27,11 @@ DROPS_MAX = 256
 BUYERS_MAX = 200_000
 ASKED_AT_ONCE_MAX = 512
 ASKED_WAITING_MAX = 16_384
+# Other processes may sell units that come back again and again; the buyers are not read anew for each.
+READ_ANEW_AFTER_SECONDS = 1.0
 
 _NOW = """
-SELECT h.drop_id, h.orders_placed, clock_timestamp(),
+SELECT h.drop_id, h.orders_placed,
     h.published AND NOT h.cancelled
         AND clock_timestamp() >= h.starts_at AND (h.ends_at IS NULL OR clock_timestamp() < h.ends_at)
         AND NOT EXISTS (SELECT FROM lots l WHERE l.drop_id = h.drop_id AND l.available > 0)
@@ -43,14 +46,16 @@ FROM drop_heads h WHERE h.drop_id = $1
 
 
 class _Memory(msgspec.Struct):
+    """Who has orders on a drop, complete for this many orders."""
+
     orders_placed: int
-    buyers: frozenset[UUID]
+    buyers: set[UUID]
     variants: frozenset[UUID]
+    read_at: float
 
 
 class _Reading(msgspec.Struct):
     orders_placed: int
-    now: datetime
     sold_out: bool
 
 
@@ -66,11 +71,12 @@ class SoldOutMemory:
         )
 
     def committed(self, books: Books) -> None:
-        """Hears of each committed batch: remembers drops that have nothing left, forgets those that have again."""
+        """Hears of each committed batch: learns its buyers, and which drops have nothing left."""
+        new_buyers: dict[UUID, list[UUID]] = {}
+        for order in books.new_orders:
+            new_buyers.setdefault(order.drop_id, []).append(order.user_id)
         for drop_id, head in books.heads.items():
-            if books.available(drop_id) > 0:
-                self._drops.pop(drop_id, None)
-            elif head.published and drop_id not in self._drops and drop_id not in self._loading:
+            if not self._keep_up(head, new_buyers.get(drop_id, [])) and books.available(drop_id) == 0:
                 self._remember_soon(drop_id)
 
     async def refuses(self, drop_id: UUID, user_id: UUID, variant_id: UUID | None) -> bool:
@@ -83,17 +89,36 @@ class SoldOutMemory:
         if variant_id is not None and variant_id not in memory.variants:
             return False
         reading = await self._readings.ask(drop_id)
-        if reading is not None and reading.sold_out and reading.orders_placed == memory.orders_placed:
-            return True
-        if self._drops.get(drop_id) is memory:
-            del self._drops[drop_id]
-        return False
+        if reading is None or not reading.sold_out:
+            return False
+        if reading.orders_placed != memory.orders_placed:
+            self._remember_soon(drop_id)
+            return False
+        # The batches of this process that were committed meanwhile are in the set by now.
+        return user_id not in memory.buyers
+
+    def _keep_up(self, head: Head, new_buyers: list[UUID]) -> bool:
+        """Adds a batch's buyers to the memory; False where there is none, or it lacks orders of other processes."""
+        memory = self._drops.get(head.drop_id)
+        if memory is None:
+            return False
+        if memory.orders_placed < head.orders_placed:
+            if memory.orders_placed + len(new_buyers) != head.orders_placed:
+                return False
+            memory.buyers.update(new_buyers)
+            memory.orders_placed = head.orders_placed
+            if len(memory.buyers) > BUYERS_MAX:
+                del self._drops[head.drop_id]
+        return True
 
     def _remember_soon(self, drop_id: UUID) -> None:
-        if len(self._loading) < DROPS_MAX:
-            task = asyncio.create_task(self._remember(drop_id), name="sold-out buyers")
-            self._loading[drop_id] = task
-            task.add_done_callback(lambda _: self._loading.pop(drop_id, None))
+        memory = self._drops.get(drop_id)
+        read_lately = memory is not None and time.monotonic() - memory.read_at < READ_ANEW_AFTER_SECONDS
+        if drop_id in self._loading or read_lately or len(self._loading) >= DROPS_MAX:
+            return
+        task = asyncio.create_task(self._remember(drop_id), name="sold-out buyers")
+        self._loading[drop_id] = task
+        task.add_done_callback(lambda _: self._loading.pop(drop_id, None))
 
     async def _remember(self, drop_id: UUID) -> None:
         try:
@@ -103,16 +128,15 @@ class SoldOutMemory:
             return
         if row is None or len(row[1]) > BUYERS_MAX:
             return
-        while len(self._drops) >= DROPS_MAX or self._buyers_remembered() + len(row[1]) > BUYERS_MAX:
-            if not self._drops:
-                break
-            del self._drops[next(iter(self._drops))]
-        self._drops[drop_id] = _Memory(row[0], frozenset(row[1]), frozenset(row[2]))
+        self._drops.pop(drop_id, None)
+        while self._drops and (len(self._drops) >= DROPS_MAX or self._buyers() + len(row[1]) > BUYERS_MAX):
+            del self._drops[next(iter(self._drops))]  # the one that was read longest ago
+        self._drops[drop_id] = _Memory(row[0], set(row[1]), frozenset(row[2]), time.monotonic())
 
-    def _buyers_remembered(self) -> int:
+    def _buyers(self) -> int:
         return sum(len(memory.buyers) for memory in self._drops.values())
 
     async def _read(self, drop_ids: Sequence[UUID]) -> list[_Reading | None]:
         rows = await self._database.fetch(_NOW, list(set(drop_ids)))
-        readings = {row[0]: _Reading(row[1], row[2], row[3]) for row in rows}
+        readings = {row[0]: _Reading(row[1], row[2]) for row in rows}
         return [readings.get(drop_id) for drop_id in drop_ids]

@@ -116,7 +116,8 @@ class Till:
             results = settle(books, intents)
             if books.changed:
                 await store.write(connection, books)
-            await connection.execute("COMMIT")
+            committed = await connection.execute("COMMIT")
+            assert committed == "COMMIT", f"PostgreSQL answered {committed} to COMMIT"
         except BaseException:
             await self._roll_back(connection)
             raise
