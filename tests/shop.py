@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from livedrop.kit.database import Database
 from livedrop.kit.ids import new_id
+from livedrop.kit.refusals import Refusal
 from livedrop.stock import (
     Attempt,
     BeginPayment,
@@ -184,3 +187,27 @@ async def breaches(database: Database, drop_id: UUID | None = None) -> list[Chec
 async def close(tills: Sequence[Till]) -> None:
     for till in tills:
         await till.close()
+
+
+async def at_once(futures: Iterable[Any]) -> list[Any]:
+    """All results; a refusal is one, any other exception fails the test."""
+    results = await asyncio.gather(*futures, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, Refusal):
+            raise result
+    return list(results)
+
+
+async def crowd(tills: Sequence[Till], intents: Sequence[Reserve]) -> list[Any]:
+    return await at_once(tills[index % len(tills)].reserve(intent) for index, intent in enumerate(intents))
+
+
+async def lots(database: Database, drop: Drop) -> list[tuple[int, int, int]]:
+    rows = await database.fetch(
+        "SELECT available, reserved, sold FROM lots WHERE drop_id = $1 ORDER BY position", drop.id
+    )
+    return [tuple(row) for row in rows]
+
+
+def orders_of(results: Iterable[Any]) -> list[Order]:
+    return [result.order for result in results if isinstance(result, Settled)]
