@@ -12,18 +12,18 @@ from livedrop.bench.stage import served
 from livedrop.crowd.load import Target
 from livedrop.kit.database import Database
 from livedrop.kit.ids import new_id
-from livedrop.settings import read
+from livedrop.settings import Mode, read
 from livedrop.stock.audit import audit
 from marketplace import SECRET, TOKEN_SECONDS, Person
 
 
 @asynccontextmanager
-async def api_processes(database_url: str, count: int) -> AsyncIterator[list[Target]]:
+async def api_processes(database_url: str, count: int, *, mode: Mode = "development") -> AsyncIterator[list[Target]]:
     """The addresses of `count` processes that serve while the block runs."""
     provider, *apis = [socket.create_server(("127.0.0.1", 0), backlog=2_048) for _ in range(count + 1)]
     settings = read(
         {
-            "LIVEDROP_MODE": "development",
+            "LIVEDROP_MODE": mode,
             "LIVEDROP_SECRET_KEY": SECRET,
             "LIVEDROP_DATABASE_URL": database_url,
             "LIVEDROP_PROVIDER_URL": _url_of(provider),

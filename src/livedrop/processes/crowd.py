@@ -18,7 +18,7 @@ def run(*, url: str, buyers: int, units: int, as_json: bool) -> None:
     """Runs the crowd against a running server; leaves with status 1 on a bad verdict. Raises `CannotStart`."""
     screen = Console(stderr=True)
     columns = (TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=screen, transient=True) as bars:
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bars:
         tasks = {}
 
         def progress(step: str, done: int, of: int) -> None:
