@@ -16,7 +16,7 @@ import uvloop
 
 from livedrop.kit.database import Database
 from livedrop.processes.api import GRACE_SECONDS, api
-from livedrop.processes.serving import Server, handed
+from livedrop.processes.serving import Server, collect_less, handed
 from livedrop.settings import read
 from livedrop.stock import Reserve, Settled, Till
 from livedrop.stock.books import Books
@@ -51,6 +51,7 @@ async def _serve(listener: socket.socket, connections: int) -> None:
     async with api(settings, settings.database_url, make_till=till) as application:
         server = Server(application, grace_seconds=GRACE_SECONDS)
         server.stop_on_signals()
+        collect_less()
         await server.serve(sockets=[listener])
 
 

@@ -6,10 +6,12 @@ It understands just what this API answers: Content-Length bodies on kept connect
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -82,9 +84,10 @@ async def fire(
     remaining = iter(shots)
     lanes = await _open(target, connections)
     tally = Tally(Counter(), array("d"))
-    started_at = time.perf_counter()
-    await asyncio.gather(*(lane.run(remaining, tally, on_answer) for lane in lanes))
-    tally.took_seconds = time.perf_counter() - started_at
+    with _no_collecting():
+        started_at = time.perf_counter()
+        await asyncio.gather(*(lane.run(remaining, tally, on_answer) for lane in lanes))
+        tally.took_seconds = time.perf_counter() - started_at
     _close(lanes)
     return tally
 
@@ -106,22 +109,35 @@ async def fire_paced(target: Target, shots: Iterable[Shot], *, per_second: float
         idle.append(lane)
         freed.set()
 
-    started_at = time.perf_counter()
-    for number, shot in enumerate(shots):
-        due_at = started_at + number / per_second
-        pause = due_at - time.perf_counter()
-        if pause > 0:
-            await asyncio.sleep(pause)
-        while not idle:
-            freed.clear()
-            await freed.wait()
-        task = asyncio.create_task(one(idle.popleft(), shot, due_at))
-        running.add(task)
-        task.add_done_callback(running.discard)
-    await asyncio.gather(*running)
-    tally.took_seconds = time.perf_counter() - started_at
+    with _no_collecting():
+        started_at = time.perf_counter()
+        for number, shot in enumerate(shots):
+            due_at = started_at + number / per_second
+            pause = due_at - time.perf_counter()
+            if pause > 0:
+                await asyncio.sleep(pause)
+            while not idle:
+                freed.clear()
+                await freed.wait()
+            task = asyncio.create_task(one(idle.popleft(), shot, due_at))
+            running.add(task)
+            task.add_done_callback(running.discard)
+        await asyncio.gather(*running)
+        tally.took_seconds = time.perf_counter() - started_at
     _close(lanes)
     return tally
+
+
+@contextmanager
+def _no_collecting() -> Iterator[None]:
+    """No garbage collection in the middle of a measurement: its pauses would be counted as the server's."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 async def _open(target: Target, connections: int) -> list[_Lane]:

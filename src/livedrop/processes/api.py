@@ -15,7 +15,7 @@ from livedrop.kit.database import Database
 from livedrop.payments.providers.sandbox import SandboxProvider
 from livedrop.payments.sandbox.wire import webhook_secret
 from livedrop.processes.database import running_database
-from livedrop.processes.serving import Server, handed, listen
+from livedrop.processes.serving import Server, collect_less, handed, listen
 from livedrop.processes.wiring import MakeTill, wire
 from livedrop.settings import Settings
 from livedrop.stock import Till
@@ -39,6 +39,7 @@ async def _serve(settings: Settings, fd: int | None) -> None:
     async with running_database(settings) as database_url, api(settings, database_url) as application:
         server = Server(application, grace_seconds=GRACE_SECONDS)
         server.stop_on_signals()
+        collect_less()
         log.info("serving", address=settings.public_url)
         await server.serve(sockets=[listener])
 

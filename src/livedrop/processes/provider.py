@@ -16,7 +16,7 @@ from livedrop.payments.sandbox.charge import Charges
 from livedrop.payments.sandbox.deliver import RETRY_FIRST_SECONDS, Deliveries
 from livedrop.payments.sandbox.rules import Delays
 from livedrop.payments.sandbox.tables import SandboxDatabase, create_tables
-from livedrop.processes.serving import Server, handed, listen
+from livedrop.processes.serving import Server, collect_less, handed, listen
 
 GRACE_SECONDS = 2
 
@@ -38,6 +38,7 @@ def run(
     async def serve() -> None:
         async with sandbox_server(database_url, webhook_secret, public_url) as server:
             server.stop_on_signals()
+            collect_less()
             await server.serve(sockets=[listener])
 
     try:
