@@ -65,7 +65,7 @@ async def test_killed_under_load(livedrop: RunningLiveDrop, seed: int) -> None:
 
         async def nothing_is_being_paid() -> bool:
             paying = "SELECT count(*) FROM orders WHERE drop_id = $1::uuid AND status = 'paying'"
-            return await database.fetchval(paying, drop["id"]) == 0
+            return bool(await database.fetchval(paying, drop["id"]) == 0)
 
         await eventually(nothing_is_being_paid)
         assert [(check.name, check.offenders) for check in (await audit(database)).broken] == []
