@@ -27,9 +27,12 @@ RESERVES_WAITING_MAX = 8_192
 # Room that only sells, releases and the like may use: the crowd must not crowd out its own payments.
 INTENTS_WAITING_MAX = 16_384
 ATTEMPTS_MAX = 4
-# A plan that was made while the tables were almost empty takes any index that fits a little. Made within a second
-# of their use, plans fit the tables, also while a new installation fills.
+# A plan that was made while the tables were almost empty takes any index that fits a little. Made within half a
+# second of their use, plans fit the tables, also while a new installation fills.
 PLANS_AGE_MAX_SECONDS = 0.5
+
+# What one intent may bring about that the rules should have refused.
+_BUGS = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, AssertionError, LookupError)
 
 Answered = Result | Refusal
 
@@ -93,8 +96,8 @@ class Till:
                 log.info("batch_tried_again", attempt=attempt, error=repr(error))
             except asyncpg.LockNotAvailableError as error:
                 return await self._settle_drop_by_drop(intents, error)
-            except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError) as error:
-                return await self._settle_one_by_one(intents, error)
+            except _BUGS as error:
+                return await self._settle_apart(intents, error)
             except Exception as error:
                 self._drop_connection()
                 if not is_away(error):
@@ -102,8 +105,8 @@ class Till:
                 # The answer to a COMMIT may have been lost. Settled again with the same ids, under the heads'
                 # lock, what was committed appears as its own result.
                 log.warning("batch_lost_its_database", attempt=attempt, error=repr(error))
-                if isinstance(error, asyncpg.InsufficientResourcesError | asyncpg.PostgresSystemError):
-                    break  # a full disk does not get better within the next second
+                if isinstance(error, asyncpg.InsufficientResourcesError | asyncpg.PostgresSystemError | TimeoutError):
+                    break  # a full disk or a silent server does not get better within the next second
                 await asyncio.sleep(0.05 * attempt)
         return [Unavailable() for _ in intents]
 
@@ -142,12 +145,13 @@ class Till:
                 results[index] = result
         return results
 
-    async def _settle_one_by_one(self, intents: Sequence[Intent], error: Exception) -> list[Result | BaseException]:
-        """The schema refused what the rules allowed, which is a bug: it must refuse only the intent that it is in."""
-        log.error("constraint_refused_a_batch", intents=len(intents), exc_info=error)
+    async def _settle_apart(self, intents: Sequence[Intent], error: Exception) -> list[Result | BaseException]:
+        """A bug is to fail only the intent that it is in: finds it by halves."""
         if len(intents) == 1:
+            log.error("intent_failed", intent=type(intents[0]).__name__, exc_info=error)
             return [error]
-        return [(await self._settle([intent]))[0] for intent in intents]
+        half = len(intents) // 2
+        return [*await self._settle(intents[:half]), *await self._settle(intents[half:])]
 
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.is_closed():
