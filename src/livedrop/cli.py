@@ -126,6 +126,7 @@ def seed(
 @app.command()
 def audit(
     drop: Annotated[str | None, typer.Option(metavar="ID", help="This drop only.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     data_dir: DataDir = None,
 ) -> None:
     """Check the books; exit 1 on any breach.
@@ -134,7 +135,7 @@ def audit(
     """
     from livedrop.processes import audit as process
 
-    process.run(_settings("audit", data_dir=data_dir), drop=drop)
+    process.run(_settings("audit", data_dir=data_dir), drop=drop, as_json=as_json)
 
 
 @app.command()

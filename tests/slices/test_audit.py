@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import asyncpg
+import msgspec
 import pytest
 from audit_breaches import BREACHES, UNTOLD
 
 from livedrop.kit.database import Database
+from livedrop.kit.ids import new_id
+from livedrop.processes.parts import command_of
 from livedrop.stock import CancelDrop, Edit, RefundDue, Restock, Settled, Till
 from livedrop.stock.audit import OFFENDERS_MAX, Report, audit
 from livedrop.stock.invariants import INVARIANTS
@@ -153,3 +157,39 @@ async def test_all_is_seen_at_one_moment(database: Database, drop: Drop) -> None
     orders = [next(check.checked for check in report.checks if check.name == "orders_told") for report in reports]
     assert orders[-1] > orders[0], "nothing was written meanwhile"
     await till.close()
+
+
+async def test_the_command_says_what_it_found(database: Database, database_url: str, drop: Drop) -> None:
+    code, said, _ = await _livedrop_audit(database_url)
+    assert code == 0
+    assert "all hold" in said
+    assert all(invariant.name in said for invariant in INVARIANTS)
+
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE drop_heads SET orders_placed = 100 WHERE drop_id = $1", drop.id)
+    code, said, _ = await _livedrop_audit(database_url)
+    assert code == 1
+    assert f"orders_counted: drop {drop.id}: counted 100, there are 10" in said
+    code, said, _ = await _livedrop_audit(database_url, "--json", "--drop", str(drop.id))
+    assert code == 1
+    report = msgspec.json.decode(said, type=Report)
+    assert (report.drop_id, report.drops) == (drop.id, 1)
+    assert [(check.name, check.breaches) for check in report.broken] == [("orders_counted", 1)]
+
+
+@pytest.mark.parametrize("asked", ["no-id", str(new_id())])
+async def test_a_drop_that_is_not_there_is_not_sound(database_url: str, asked: str) -> None:
+    code, said, complained = await _livedrop_audit(database_url, "--drop", asked)
+    assert (code, said) == (2, "")
+    assert asked in complained
+
+
+async def _livedrop_audit(url: str, *arguments: str) -> tuple[int | None, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        *command_of("audit", *arguments),
+        env={**os.environ, "LIVEDROP_DATABASE_URL": url, "COLUMNS": "200"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    said, complained = await process.communicate()
+    return process.returncode, said.decode(), complained.decode()

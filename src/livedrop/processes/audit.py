@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import NoReturn
 from uuid import UUID
 
+import asyncpg
 import msgspec
 from rich.console import Console
 from rich.table import Table
@@ -18,15 +20,18 @@ from livedrop.processes.database import running_database
 from livedrop.settings import Settings
 from livedrop.stock.audit import Report, audit
 
-BROKEN, NOT_ASKABLE = 1, 2  # exit codes
+BROKEN, NOT_TOLD = 1, 2  # exit codes
 
 
 def run(settings: Settings, *, drop: str | None = None, as_json: bool = False) -> None:
-    """Prints the report; exits 1 where an invariant is broken, 2 where there is no such drop."""
+    """Prints the report; exits 1 where an invariant is broken, 2 where that can't be told."""
     drop_id = None if drop is None else parse_id(drop)
     if drop is not None and drop_id is None:
         _refuse(f"{drop!r} is not the id of a drop")
-    report = asyncio.run(_report(settings, drop_id))
+    try:
+        report = asyncio.run(_report(settings, drop_id))
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        _refuse(f"the books can't be read: {error}")
     if drop_id is not None and report.drops == 0:
         _refuse(f"there is no drop {drop_id}")
     if as_json:
@@ -46,7 +51,7 @@ def print_report(report: Report, console: Console) -> None:
         if check.breaches > len(check.offenders):
             console.print(Text(f"  … and {check.breaches - len(check.offenders):,} more"))
     verdict = f"{len(report.broken)} of {len(report.checks)} invariants are broken" if report.broken else "all hold"
-    console.print(Text(f"{report.drops:,} drops, as of {rfc3339(report.at)}: {verdict}."), soft_wrap=True)
+    console.print(Text(f"Drops: {report.drops:,}, as of {rfc3339(report.at)}: {verdict}."), soft_wrap=True)
 
 
 def _table(report: Report) -> Table:
@@ -70,6 +75,6 @@ async def _report(settings: Settings, drop_id: UUID | None) -> Report:
             await database.close()
 
 
-def _refuse(reason: str) -> None:
+def _refuse(reason: str) -> NoReturn:
     sys.stderr.write(f"livedrop: {reason}.\n")
-    raise SystemExit(NOT_ASKABLE)
+    raise SystemExit(NOT_TOLD)
