@@ -159,7 +159,8 @@ def routes(
         """
         return _signed_in(await refresh(database, tokens, guard, data.refresh_token))
 
-    @post("/auth/logout", status_code=204, tags=["accounts"], summary="Sign out", security=[{"bearer": []}])
+    # Either token will do, so none of them is required.
+    @post("/auth/logout", status_code=204, tags=["accounts"], summary="Sign out", security=[{"bearer": []}, {}])
     async def post_logout(request: Request[Any, Any, Any], data: JSONBody[LogoutRequest | None] = None) -> None:
         """Ends the session of the access token, and that of the refresh token, if one is given."""
         refresh_token = None if data is None else data.refresh_token

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, delete, get, patch, post
-from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 
 from livedrop.catalogue.archive import archive
@@ -22,7 +22,7 @@ from livedrop.kit.database import Connection, Database
 from livedrop.kit.refusals import Forbidden
 from livedrop.web.fields import PRICE_MINOR_MAX, TEXT
 from livedrop.web.guards import AuthRequired, Guard
-from livedrop.web.idempotency import once
+from livedrop.web.idempotency import Key, once
 from livedrop.web.pages import LIMIT_DEFAULT, LIMIT_MAX, Cursors, Page, offset_of
 
 Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
@@ -36,7 +36,6 @@ TagAsked = Annotated[str | None, QueryParameter(max_length=50, pattern=TEXT)]
 Archived = Annotated[
     bool, QueryParameter(description="True: one's own archived products, instead of those on offer.")
 ]
-Key = Annotated[str | None, HeaderParameter(name="Idempotency-Key")]
 
 
 def routes(database: Database, guard: Guard, cursors: Cursors) -> list[ControllerRouterHandler]:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, get, patch, post
-from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 
 from livedrop.drops.activity import latest_buyers
@@ -20,7 +20,7 @@ from livedrop.kit.database import Connection, Database
 from livedrop.stock import Till
 from livedrop.web.fields import TEXT
 from livedrop.web.guards import Guard
-from livedrop.web.idempotency import once
+from livedrop.web.idempotency import Key, once
 from livedrop.web.pages import LIMIT_DEFAULT, LIMIT_MAX, Cursors, Page, offset_of
 
 AnyRequest = Request[Any, Any, Any]
@@ -30,7 +30,6 @@ Words = Annotated[
     str | None,
     QueryParameter(max_length=200, pattern=TEXT, description="Words that the drop or its product must all hold."),
 ]
-Key = Annotated[str | None, HeaderParameter(name="Idempotency-Key")]
 
 _OWNERS: dict[str, Any] = {"tags": ["drops"], "security": [{"bearer": []}]}
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 from msgspec import UNSET, UnsetType
 
@@ -18,7 +18,7 @@ from livedrop.follows.find import browse_creators, creator_by_reference
 from livedrop.kit.database import Connection, Database
 from livedrop.web.fields import TEXT, SaidMoment
 from livedrop.web.guards import AuthRequired, Guard
-from livedrop.web.idempotency import once
+from livedrop.web.idempotency import Key, once
 from livedrop.web.pages import LIMIT_DEFAULT, LIMIT_MAX, Cursors, Page
 
 Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
@@ -27,7 +27,6 @@ Words = Annotated[
     str | None,
     QueryParameter(max_length=200, pattern=TEXT, description="Words that handle or name must all hold."),
 ]
-Key = Annotated[str | None, HeaderParameter(name="Idempotency-Key")]
 
 
 class FollowerAnswer(msgspec.Struct, kw_only=True):

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 import msgspec
 from litestar import post
 from litestar.openapi import ResponseSpec
-from litestar.params import FromPath, HeaderParameter, JSONBody
+from litestar.params import FromPath, JSONBody
 
 from livedrop.orders.answers import OrderShown
 from livedrop.orders.bodies import PlaceOrder, ReserveUnits
 from livedrop.orders.place import Counter, place_order, reserve
 from livedrop.web.application import HotRoute
 from livedrop.web.guards import Guard
+from livedrop.web.idempotency import RequiredKey
 from livedrop.web.keys import KeyInvalid, parse_key
 from livedrop.web.requests import Answer, Request, decode
 
 _PLACE = msgspec.json.Decoder(PlaceOrder)
 _RESERVE = msgspec.json.Decoder(ReserveUnits)
 
-RequiredKey = Annotated[
-    str, HeaderParameter(name="Idempotency-Key", min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")
-]
 _LATER = {202: ResponseSpec(OrderShown, description="The payment's outcome is not known yet; ask for the order")}
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from litestar import Request, Response, delete, get, post, put
 from litestar.openapi import ResponseSpec
-from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 
 from livedrop.drops import DropPages, DropShown
@@ -24,6 +24,7 @@ from livedrop.orders.pay import pay_order, purchase
 from livedrop.orders.place import Counter
 from livedrop.stock import Order
 from livedrop.web.guards import Guard
+from livedrop.web.idempotency import Key
 from livedrop.web.keys import parse_key
 from livedrop.web.pages import LIMIT_DEFAULT, LIMIT_MAX, Cursors, Page, offset_of
 from livedrop.web.requests import as_response
@@ -31,7 +32,6 @@ from livedrop.web.requests import as_response
 AnyRequest = Request[Any, Any, Any]
 Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)]
 PageNumber = Annotated[int | None, QueryParameter(ge=1)]
-Key = Annotated[str | None, HeaderParameter(name="Idempotency-Key")]
 ReadRows = Callable[[UUID | None, int, int], Awaitable[list[Order]]]
 
 _SIGNED: dict[str, Any] = {"tags": ["orders"], "security": [{"bearer": []}]}

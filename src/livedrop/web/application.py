@@ -123,6 +123,11 @@ class Application:
         """The methods that any route takes at this path."""
         return sorted({method for pattern, methods in self._methods if pattern(path) for method in methods})
 
+    async def _tell_allowed(self, send: Send, allowed: list[str], request_id: str) -> None:
+        """Litestar would name its own methods only, and some paths are shared with hot routes."""
+        self._count(204)
+        await send_answer(send, Answer(b"", 204, ((b"allow", ", ".join(allowed).encode()),)), request_id)
+
     async def _by_litestar(self, scope: HTTPScope, receive: Receive, send: Send, request_id: str) -> None:
         started = False
 
@@ -141,6 +146,9 @@ class Application:
         scope["state"] = {**scope.get("state", {}), "request_id": request_id}
         try:
             _refuse_nul(scope)
+            if scope["method"] == "OPTIONS" and (allowed := self._allowed(scope["path"])):
+                await self._tell_allowed(send, allowed, request_id)
+                return
             _refuse_two_keys(scope)
             body_receive = await _checked_body(scope, receive)
             await self._litestar(scope, body_receive, send_with_id)
@@ -163,9 +171,15 @@ class Application:
 def _methods_by_path(
     hot_routes: Sequence[HotRoute], litestar: Litestar
 ) -> list[tuple[Callable[[str], object], set[str]]]:
-    paths = [("/api/v1" + route.path, {route.method}) for route in hot_routes]
+    paths = [("/api/v1" + route.path, {route.method, "OPTIONS"}) for route in hot_routes]
     paths += [(route.path, set(route.methods)) for route in litestar.routes if isinstance(route, HTTPRoute)]
-    return [(re.compile(re.sub(r"\{[^}]*\}", "[^/]+", path)).fullmatch, methods) for path, methods in paths]
+    return [(_pattern(path), methods) for path, methods in paths]
+
+
+def _pattern(path: str) -> Callable[[str], object]:
+    """`/drops/{id}` and `/drops/{drop_id:uuid}` are no `/drops/live`."""
+    with_ids = re.sub(r"\{(id|[^}]*:uuid)\}", "[0-9a-fA-F-]{36}", path)
+    return re.compile(re.sub(r"\{[a-z_]+(:str)?\}", "[^/]+", with_ids)).fullmatch
 
 
 def framework(handlers: Sequence[ControllerRouterHandler]) -> Litestar:

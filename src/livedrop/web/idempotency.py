@@ -6,17 +6,23 @@ Orders keep their key for life (stock/). Every other POST that creates something
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
 from litestar import Response
+from litestar.params import HeaderParameter
 
 from livedrop.kit.database import Connection, Database
 from livedrop.web.keys import KeyReused, RequestInProgress, fingerprint, parse_key
 
 KEPT_HOURS = 24
+
+# What `parse_key` takes. Only said, not checked by the framework, so that what is none gets a refusal of its own.
+_FORM: dict[str, Any] = {"pattern": r'^([!#-~][ -~]{0,254}|"([ !#-\[\]-~]|\\["\\]){1,255}")$'}
+Key = Annotated[str | None, HeaderParameter(name="Idempotency-Key", schema_extra=_FORM)]
+RequiredKey = Annotated[str, HeaderParameter(name="Idempotency-Key", schema_extra=_FORM)]
 
 _TAKE = """
 INSERT INTO idempotency_keys (user_id, operation, key, fingerprint, expires_at)
