@@ -170,6 +170,13 @@ async def test_what_costs_nothing_is_paid_without_a_charge(sale: Sale) -> None:
     assert is_told_again(paid, await market.pay(buyer, held, key="pay"))
     assert refused(await market.pay(buyer, held)) == (409, "already_paid")
 
+    market.provider.known_down = market.provider.down = True
+    order = shown(await market.order(buyer, free, payment_method="pm_card_ok"), 201)
+    shown(await market.post(f"/orders/{order['id']}/refund", by=sale.creator), 200)
+    other = await market.reserved(buyer, free)
+    shown(await market.pay(buyer, other, key="while it is down"), 201)
+    shown(await market.post(f"/orders/{other['id']}/refund", by=sale.creator), 200)
+
     refund = shown(await market.post(f"/orders/{held['id']}/refund", by=sale.creator), 200)
     assert refund["status"] == "refunded"
     assert refused(await market.pay(buyer, held, key="pay")) == (409, "already_paid")

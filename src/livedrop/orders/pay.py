@@ -51,10 +51,10 @@ async def _check_drop(counter: Counter, drop_id: UUID, user_id: UUID) -> None:
 
 async def _pay(counter: Counter, order: Order, method: str, key: str | None) -> Answer:
     past = None if key is None else await store.order_paid_by_key(counter.database, order.drop_id, order.user_id, key)
-    if past is None:
-        _check_provider(counter)
-    elif past.id != order.id:
+    if past is not None and past.id != order.id:
         raise KeyReused
+    if past is None and order.total_minor > 0:
+        _check_provider(counter)
     begin = BeginPayment(
         drop_id=order.drop_id,
         order_id=order.id,

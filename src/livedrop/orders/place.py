@@ -82,7 +82,9 @@ async def _check_provider(counter: Counter, drop_id: UUID, user_id: UUID, key: s
     overloaded = counter.cashier.overloaded
     if not overloaded and not counter.cashier.provider.known_down:
         return
-    if await store.order_by_key(counter.database, drop_id, user_id, key) is None:
+    if await store.order_by_key(counter.database, drop_id, user_id, key) is not None:
+        return
+    if await store.sells_for_money(counter.database, drop_id):
         raise Busy if overloaded else PaymentUnavailable
 
 

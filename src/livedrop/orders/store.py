@@ -48,6 +48,7 @@ WHERE o.drop_id = $1 AND o.creator_id = $5 AND ($2::uuid IS NULL OR o.id < $2)
 ORDER BY o.id DESC LIMIT $3 OFFSET $4
 """
 _DROP_OWNER = "SELECT creator_id, published FROM drop_heads WHERE drop_id = $1"
+_SELLS_FOR_MONEY = "SELECT EXISTS (SELECT FROM lots WHERE drop_id = $1 AND unit_price_minor > 0)"
 _HOLDS_ENDED = """
 SELECT drop_id, id FROM orders
 WHERE status = 'reserved' AND hold_expires_at <= clock_timestamp()
@@ -142,6 +143,11 @@ async def drop_owner(database: Database, drop_id: UUID) -> tuple[UUID, bool] | N
     """The drop's creator, and whether it is public."""
     row = await database.fetchrow(_DROP_OWNER, drop_id)
     return None if row is None else (row[0], row[1])
+
+
+async def sells_for_money(database: Database, drop_id: UUID) -> bool:
+    """Whether anything of this drop costs something."""
+    return bool(await database.fetchval(_SELLS_FOR_MONEY, drop_id))
 
 
 async def holds_ended(database: Database, limit: int) -> list[tuple[UUID, UUID]]:
