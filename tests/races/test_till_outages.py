@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from structlog.testing import capture_logs
 from conftest import TestServer
 from livedrop.kit.database import Database
 from livedrop.kit.refusals import Unavailable
-from livedrop.stock import AnswerLater, CancelDrop, RefundDue, Restock, Till
+from livedrop.stock import AnswerLater, CancelDrop, Edit, RefundDue, Restock, Till
 from shop import Drop, Shop, begin_payment, breaches, decline, expire, give_up, lots, sell
 
 MOMENTS: list[Moment] = ["begin", "read", "commit", "committed"]
@@ -101,6 +102,17 @@ async def test_every_step_of_an_order_may_be_cut_off(
     assert not any(each.replayed for each in (*reserved, *paying))
     assert await lots(database, drop) == [(96, 2, 2)]
     assert await breaches(database) == []
+
+
+async def test_an_edit_that_starts_the_drop_may_be_cut_off(shop: Shop, proxy: CuttingProxy, till: Till) -> None:
+    """Seen before: it was made, and answered with "this drop has started"."""
+    drop = await shop.drop(10, starts_in=timedelta(hours=1))
+    proxy.cut = "committed"
+    earlier = datetime.now(UTC) - timedelta(hours=1)
+    edit = Edit(drop_id=drop.id, creator_id=drop.creator_id, title="Now", starts_at=earlier, totals={None: 20})
+    settled = await till.change(edit)
+    assert proxy.cuts == 1
+    assert (settled.head.title, settled.head.starts_at, settled.lots[0].total) == ("Now", earlier, 20)
 
 
 async def test_who_was_not_told_of_his_order_gets_it_with_his_key(

@@ -184,7 +184,7 @@ class Model:
         }
         new = {name: value for name, value in new.items() if value is not UNSET}
         if started:
-            self._no("starts_at" in new or "limit" in new, "drop_started")
+            self._no(any(new.get(name, drop[name]) != drop[name] for name in ("starts_at", "limit")), "drop_started")
             self._no(drop["ends_at"] is not None and drop["ends_at"] <= self.now, "drop_ended")
             ends_at = new.get("ends_at")
             self._no(ends_at is not None and (drop["ends_at"] is None or ends_at < drop["ends_at"]), "drop_started")

@@ -105,6 +105,13 @@ def test_after_the_start_only_end_and_stock_are_changed(change: str) -> None:
     _refused(books(10, starts_at=NOW), _edit(totals={None: 11}, **{change: EVERYTHING[change]}), DropStarted)
 
 
+def test_after_the_start_what_is_so_already_may_be_said() -> None:
+    book = books(10)
+    head = book.heads[DROP]
+    same: dict[str, Any] = {name: getattr(head, name) for name in EVERYTHING if name != "ends_at"}
+    assert _settled(book, _edit(**same, totals={None: 11})).lots[0].total == 11
+
+
 @pytest.mark.parametrize(
     ("ends_at", "new", "refusal"),
     [

@@ -104,7 +104,7 @@ async def test_after_the_start_only_more_stock_and_a_later_end(drops: Drops) -> 
         {"title": "Cups"},
         {"starts_at": in_seconds(60)},
         {"per_customer_limit": 9},
-        {"low_stock_threshold": 1},
+        {"low_stock_threshold": 5},
         {"hold_seconds": 9},
         {"stock": 12, "title": "Cups"},
     ]

@@ -80,8 +80,10 @@ def cancel(books: Books, head: Head) -> None:
 
 
 def _check_after_start(books: Books, head: Head, intent: Edit) -> None:
-    if any(getattr(intent, name) is not UNSET for name in _ONLY_BEFORE_THE_START):
-        raise DropStarted
+    for name in _ONLY_BEFORE_THE_START:
+        # Saying what is so already is fine: an edit that made the drop start may be settled again.
+        if getattr(intent, name) not in (UNSET, getattr(head, name)):
+            raise DropStarted
     if head.ends_at is not None and books.now >= head.ends_at:
         raise DropEnded
     if intent.ends_at is UNSET or intent.ends_at is None:
