@@ -14,7 +14,7 @@ from livedrop.accounts import hear_revocations, watch_revocations
 from livedrop.kit.database import Database
 from livedrop.payments.providers.sandbox import SandboxProvider
 from livedrop.payments.sandbox.wire import webhook_secret
-from livedrop.processes.database import running_database
+from livedrop.processes.database import running_database, told_in_one_sentence
 from livedrop.processes.serving import Server, collect_less, handed, listen
 from livedrop.processes.wiring import MakeTill, wire
 from livedrop.settings import Settings
@@ -30,7 +30,7 @@ GRACE_SECONDS = 8
 
 def run(settings: Settings, *, fd: int | None = None) -> None:
     """Serves until SIGTERM or SIGINT; `fd`: a listening socket to take over. Raises `CannotStart`."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with told_in_one_sentence(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, fd))
 
 
@@ -47,23 +47,27 @@ async def _serve(settings: Settings, fd: int | None) -> None:
 @contextlib.asynccontextmanager
 async def api(settings: Settings, database_url: str, *, make_till: MakeTill = Till) -> AsyncIterator[ASGIApp]:
     """The whole application, open while the block runs."""
-    database = await Database(database_url, connections_max=CONNECTIONS_MAX, application_name="livedrop api").open()
-    provider = await SandboxProvider(
-        settings.provider_url, webhook_secrets=[webhook_secret(key) for key in settings.secret_keys]
-    ).open()
-    # Of their own, so that a crowd's readers never wait behind those who write.
-    readers = await Database(database_url, connections_max=READERS_MAX, application_name="livedrop pages").open()
-    wired = wire(settings, database, provider, readers=readers, make_till=make_till)
-    await hear_revocations(database, wired.guard)
-    watching = asyncio.create_task(watch_revocations(database, wired.guard), name="revocations")
-    try:
+    async with contextlib.AsyncExitStack() as opened:
+
+        async def pool(connections_max: int, name: str) -> Database:
+            database = Database(database_url, connections_max=connections_max, application_name=name)
+            opened.push_async_callback(database.close)
+            return await database.open()
+
+        database = await pool(CONNECTIONS_MAX, "livedrop api")
+        # Of their own, so that a crowd's readers never wait behind those who write.
+        readers = await pool(READERS_MAX, "livedrop pages")
+        provider = await SandboxProvider(
+            settings.provider_url, webhook_secrets=[webhook_secret(key) for key in settings.secret_keys]
+        ).open()
+        opened.push_async_callback(provider.close)
+        wired = wire(settings, database, provider, readers=readers, make_till=make_till)
+        # Closed in the opposite order: charges that are under way go to the till, which settles what waits.
+        opened.callback(wired.passwords.close)
+        opened.push_async_callback(wired.pages.close)
+        opened.push_async_callback(wired.till.close)
+        opened.push_async_callback(wired.cashier.close)
+        await hear_revocations(database, wired.guard)
+        watching = asyncio.create_task(watch_revocations(database, wired.guard), name="revocations")
+        opened.callback(watching.cancel)
         yield cross_origin(wired.application, settings.cors_origins)
-    finally:
-        watching.cancel()
-        await wired.cashier.close()
-        await wired.till.close()
-        await wired.pages.close()
-        wired.passwords.close()
-        await provider.close()
-        await readers.close()
-        await database.close()

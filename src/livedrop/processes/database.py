@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from urllib.parse import urlsplit
 
 import asyncpg
 
-from livedrop.kit.database import CONNECT_TIMEOUT_SECONDS
+from livedrop.kit.database import CONNECT_TIMEOUT_SECONDS, is_away
 from livedrop.kit.revisions import require_newest, require_version
 from livedrop.kit.starting import CannotStart
 from livedrop.processes.embedded import embedded_database
@@ -29,6 +29,23 @@ async def running_database(settings: Settings, *, migrated: bool = True) -> Asyn
     async with embedded_database(settings.data_dir, may_create=settings.development) as url:
         await _require(url, migrated)
         yield url
+
+
+@contextmanager
+def told_in_one_sentence() -> Iterator[None]:
+    """A process that can't start because its database goes away at that moment says so, and may be started again."""
+    try:
+        yield
+    except (
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        ConnectionError,
+        FileNotFoundError,  # its socket is gone
+        TimeoutError,
+    ) as error:
+        if not is_away(error):
+            raise
+        raise CannotStart(f"The database went away: {_reason(error)}.") from None
 
 
 async def _require(url: str, migrated: bool) -> None:

@@ -15,7 +15,7 @@ from livedrop.kit.database import Database, is_away
 from livedrop.orders import Cashier, Recovery, expire_holds, wind_up_cancelled
 from livedrop.payments.providers.sandbox import SandboxProvider
 from livedrop.payments.sandbox.wire import webhook_secret
-from livedrop.processes.database import running_database
+from livedrop.processes.database import running_database, told_in_one_sentence
 from livedrop.settings import Settings
 from livedrop.stock import Till
 from livedrop.web.idempotency import prune_keys
@@ -32,7 +32,7 @@ AWAY_PAUSE_SECONDS = 1.0
 
 def run(settings: Settings) -> None:
     """Works until SIGTERM or SIGINT. Raises `CannotStart`."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with told_in_one_sentence(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_work(settings))
 
 
