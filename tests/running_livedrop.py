@@ -75,7 +75,7 @@ def running_livedrop(**settings: str) -> Iterator[RunningLiveDrop]:
     folder = Path(tempfile.mkdtemp(prefix="livedrop-test-", dir="/tmp"))
     data_dir, port = folder / "data", _free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "livedrop", "up", "--port", str(port), "--data-dir", str(data_dir)],
+        [sys.executable, "-m", "livedrop", "up", "--with-parent", "--port", str(port), "--data-dir", str(data_dir)],
         stdout=subprocess.PIPE,
         text=True,
         env=_environment(SECRET_KEY=SECRET, LOG_LEVEL="error", **settings),

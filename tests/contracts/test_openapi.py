@@ -16,7 +16,7 @@ import msgspec
 from api_processes import api_processes
 from marketplace import Json, Person, in_seconds, open_marketplace, shown
 
-EXAMPLES = 15
+EXAMPLES = 10
 CHECKS = (
     *("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance"),
     *("response_schema_conformance", "allow_header_conformance", "unsupported_method", "ignored_auth"),
