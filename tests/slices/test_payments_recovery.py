@@ -121,6 +121,23 @@ async def test_unknown_it_is_charged_again(sale: Sale, one_step: bool) -> None:
     assert len({charge.payment_id for charge in sale.market.provider.charges}) == 1
 
 
+@pytest.mark.parametrize("whole_drop", [True, False])
+@pytest.mark.parametrize(("one_step", "status"), [(True, "failed"), (False, "cancelled")])
+async def test_unknown_nobody_is_charged_for_what_was_cancelled_meanwhile(
+    sale: Sale, one_step: bool, status: str, whole_drop: bool
+) -> None:
+    market = sale.market
+    order = await sale.unanswered(LOST, one_step=one_step)
+    if whole_drop:
+        shown(await market.post(f"/drops/{sale.drop['id']}/cancel", by=sale.creator), 200)
+    else:
+        shown(await market.put(f"/orders/{order['id']}/cancel", by=sale.creator), 200)
+    await sale.recovered()
+    assert await sale.status(order) == status
+    assert await sale.units() == (5, 0, 0)
+    assert len(market.provider.charges) == 1
+
+
 @pytest.mark.parametrize("script", [CAPTURED, DECLINED])
 async def test_called_off_too_late_it_is_what_it_was(
     sale: Sale, script: NextCharge, monkeypatch: pytest.MonkeyPatch

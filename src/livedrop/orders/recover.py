@@ -92,6 +92,8 @@ class Recovery:
         outcome = await provider.look_up(payment.id)
         if isinstance(outcome, Pending | Unknown) and found.age_seconds >= self._void_after_seconds:
             return await provider.void(payment.id)
+        if isinstance(outcome, Unknown) and found.unwanted:
+            return await provider.void(payment.id)  # nobody is charged now for what would be refunded at once
         if isinstance(outcome, Unknown):
             # The charge never arrived, and the buyer waits for it: its id lets us ask again without charging twice.
             return await provider.charge(charge_of(payment))

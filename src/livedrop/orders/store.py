@@ -58,6 +58,9 @@ _OPEN_PAYMENTS = f"""
 SELECT {_PAYMENT}, clock_timestamp() - p.created_at, EXISTS (
     SELECT FROM payments c WHERE c.drop_id = p.drop_id AND c.order_id = p.order_id
         AND c.status IN ('captured', 'refund_pending', 'refunded')
+), EXISTS (
+    SELECT FROM orders o JOIN drop_heads h USING (drop_id)
+    WHERE o.drop_id = p.drop_id AND o.id = p.order_id AND (o.cancel_requested OR h.cancelled)
 )
 FROM payments p
 WHERE p.status IN ('initiated', 'refund_pending')
@@ -82,11 +85,15 @@ WHERE id = ANY ($2) AND drop_id = ANY ($1) AND status IN ('captured', 'refund_pe
 
 
 class OpenPayment(msgspec.Struct):
-    """A payment whose outcome or refund is not confirmed yet."""
+    """A payment whose outcome or refund is not confirmed yet.
+
+    `superseded`: another payment paid its order. `unwanted`: its order was called off, or the whole drop.
+    """
 
     payment: Payment
     age_seconds: float
     superseded: bool
+    unwanted: bool
 
 
 async def order_of(database: Database, order_id: UUID, user_id: UUID) -> Order | None:
@@ -160,7 +167,7 @@ async def open_payments(
 ) -> list[OpenPayment]:
     """Payments that wait for an outcome (untouched for `quiet_seconds`) or for a refund's confirmation."""
     rows = await database.fetch(_OPEN_PAYMENTS, quiet_seconds, limit, but_not)
-    return [OpenPayment(Payment(*row[:-2]), row[-2].total_seconds(), row[-1]) for row in rows]
+    return [OpenPayment(Payment(*row[:-3]), row[-3].total_seconds(), row[-2], row[-1]) for row in rows]
 
 
 async def left_of_cancelled_drops(database: Database, limit: int) -> list[tuple[UUID, UUID, str]]:
