@@ -142,6 +142,8 @@ CREATE INDEX drop_heads_starts ON drop_heads (starts_at, drop_id);
 
 CREATE INDEX drop_heads_creator ON drop_heads (creator_id, starts_at, drop_id);
 
+CREATE INDEX drop_heads_cancelled ON drop_heads (drop_id) WHERE cancelled;
+
 CREATE TABLE lots (
     drop_id          uuid NOT NULL,
     variant_id       uuid NOT NULL,

@@ -170,3 +170,30 @@ async def test_already_paid_is_said_to_whoever_comes_second(shop: Shop, tills: l
     sold, refused = await at_once((tills[0].settle(sell(begun)), tills[0].settle(give_up(order))))
     assert isinstance(sold, Settled)
     assert isinstance(refused, AlreadyPaid)
+
+
+async def test_late_money_keeps_the_limit_whoever_took_the_buyers_units_meanwhile(
+    database: Database, shop: Shop, tills: list[Till]
+) -> None:
+    """Of two late payments and one new order of each buyer, the limit of two lets two through."""
+    drop = await shop.drop(1_000, limit=2)
+    buyers = await shop.buyers(40)
+    late: list[Settled] = []
+    for _ in range(2):
+        reserved = await crowd(tills, [drop.reserve(buyer) for buyer in buyers])
+        paying = await at_once(tills[0].settle(begin_payment(each.order)) for each in reserved)
+        async with database.transaction() as tx:
+            await tx.execute("UPDATE orders SET hold_expires_at = clock_timestamp()")
+        late += await at_once(tills[0].settle(decline(each)) for each in paying)
+    assert {each.order.status for each in late} == {"expired"}
+
+    dice = random.Random(SEED)
+    asked = [lambda till, each=each: till.settle(sell(each)) for each in late]
+    asked += [lambda till, buyer=buyer: till.reserve(drop.reserve(buyer)) for buyer in buyers]
+    dice.shuffle(asked)
+    await at_once(ask(dice.choice(tills)) for ask in asked)
+    held = await database.fetch(
+        "SELECT sum(quantity) FROM orders WHERE status IN ('reserved', 'paid') GROUP BY drop_id, user_id"
+    )
+    assert [row[0] for row in held] == [2] * 40
+    assert await breaches(database) == []

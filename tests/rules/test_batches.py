@@ -87,6 +87,20 @@ async def test_an_error_of_the_batch_is_everybodys_and_the_next_batch_is_settled
     assert [type(result) for result in results] == [OSError, OSError, int]
 
 
+async def test_a_caller_who_went_away_from_a_batch_that_fails_takes_nobody_along() -> None:
+    asked: list[asyncio.Future[int]] = []
+
+    async def settle(items: Sequence[int]) -> list[int | BaseException]:
+        asked[0].cancel()
+        raise OSError("gone")
+
+    failing: Batcher[int, int] = Batcher(settle, batch_size_max=3, queue_max=10, name="fails")
+    asked += [failing.ask(number) for number in range(3)]
+    async with asyncio.timeout(5):
+        answered = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(answer) for answer in answered] == [asyncio.CancelledError, OSError, OSError]
+
+
 @pytest.mark.parametrize("results", [[], [1, 2, 3]])
 async def test_a_wrong_number_of_results_is_an_error_for_everybody(results: list[int | BaseException]) -> None:
     """Seen before: the callers waited for ever."""

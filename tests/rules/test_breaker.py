@@ -7,7 +7,7 @@ import pytest
 from livedrop.payments.providers.breaker import (
     FAILURES_MAX,
     OPEN_SECONDS,
-    PROBE_SECONDS_MAX,
+    PROBES_MAX,
     REFUSED_COUNTS_AS,
     WINDOW_SECONDS,
     Breaker,
@@ -80,11 +80,20 @@ def open_breaker(breaker: Breaker) -> Breaker:
     return breaker
 
 
-def test_after_a_while_one_probe_is_let_through(open_breaker: Breaker, clock: Clock) -> None:
+def test_after_a_while_some_probes_are_let_through(open_breaker: Breaker, clock: Clock) -> None:
     clock.now += OPEN_SECONDS
+    for _ in range(PROBES_MAX):
+        assert not open_breaker.is_open, "one alone might be a slow card's"
+        open_breaker.calling()
+    assert open_breaker.is_open, "the probes are under way; nobody else goes"
+
+
+def test_long_afterwards_nobody_is_refused(open_breaker: Breaker, clock: Clock) -> None:
+    """Red with a single probe: a crowd's first charge, a slow card's, kept all others out."""
+    clock.now += 300
+    for _ in range(PROBES_MAX + 1):
+        open_breaker.calling()
     assert not open_breaker.is_open
-    open_breaker.calling()
-    assert open_breaker.is_open, "the probe is under way; nobody else goes"
 
 
 def test_a_probe_that_is_answered_closes_it(open_breaker: Breaker, clock: Clock) -> None:
@@ -104,10 +113,11 @@ def test_a_probe_that_fails_opens_it_again(open_breaker: Breaker, clock: Clock) 
     assert not open_breaker.is_open
 
 
-def test_a_probe_that_was_given_up_does_not_keep_it_open(open_breaker: Breaker, clock: Clock) -> None:
+def test_probes_that_were_given_up_do_not_keep_it_open(open_breaker: Breaker, clock: Clock) -> None:
     clock.now += OPEN_SECONDS
-    open_breaker.calling()
-    clock.now += PROBE_SECONDS_MAX
+    for _ in range(PROBES_MAX):
+        open_breaker.calling()
+    clock.now += WINDOW_SECONDS + 0.1
     assert not open_breaker.is_open
 
 

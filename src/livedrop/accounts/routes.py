@@ -1,4 +1,4 @@
-"""REST: post_register, signing in and out, and profiles."""
+"""REST: registering, signing in and out, and profiles."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from uuid import UUID
 
 import msgspec
@@ -53,99 +53,102 @@ QUICK = Plan(
 )
 
 
-async def noop(stage: Stage, plan: Plan, method: str) -> Figure:
+Load = Callable[[], Awaitable[Figure]]
+"""Measures a load once; what it needs was made beforehand."""
+
+
+async def in_turns(plan: Plan, loads: Mapping[str, Load]) -> dict[str, Figure]:
+    """Measures loads that are compared with each other turn after turn, so that a machine that gets faster or slower
+    in the meantime does so for all of them; each with its median and all its repeats.
+    """
+    figures: dict[str, list[Figure]] = {name: [] for name in loads}
+    for _ in range(plan.repeats):
+        for name, load in loads.items():
+            figures[name].append(await load())
+    return {name: median_of(measured) for name, measured in figures.items()}
+
+
+def noop(stage: Stage, plan: Plan, method: str) -> Load:
     """The floor: a hot route that does nothing."""
     body = {"drop_id": "0" * 36, "quantity": 1} if method == "POST" else None
     request = stage.api.target.request(method, f"{API}/noop", body=body)
-    return median_of(
-        [
-            await closed_loop(stage, f"no-op {method}", again(request), seconds=plan.seconds, expect=200)
-            for _ in range(plan.repeats)
-        ]
-    )
+    return lambda: closed_loop(stage, f"no-op {method}", again(request), seconds=plan.seconds, expect=200)
 
 
-async def reserves(stage: Stage, plan: Plan, buyers: Sequence[Buyer]) -> Figure:
-    """One hot drop, thousands of buyers, a new key each time."""
-    return median_of([await _reserves(stage, plan, buyers, "reserves, one hot drop") for _ in range(plan.repeats)])
+def reserves(stage: Stage, plan: Plan, buyers: Sequence[Buyer]) -> Load:
+    """One hot drop, thousands of buyers, a new drop and new keys each time."""
+
+    async def load() -> Figure:
+        return await _reserves(stage, plan, buyers, "reserves, one hot drop", [await stage.drop()])
+
+    return load
 
 
-async def reserves_one_by_one(stage: Stage, plan: Plan, buyers: Sequence[Buyer]) -> Figure:
+def reserves_one_by_one(stage: Stage, plan: Plan, buyers: Sequence[Buyer]) -> Load:
     """The same rules and statements with a transaction for each order: the best number of connections."""
-    best: Figure | None = None
-    for connections in plan.one_by_one_connections:
+
+    async def load() -> Figure:
+        measured = [await with_connections(connections) for connections in plan.one_by_one_connections]
+        return max(measured, key=lambda figure: figure.rate)
+
+    async def with_connections(connections: int) -> Figure:
         command = ["-m", "livedrop.bench.one_by_one"]
         async with served(stage.settings, command, positional=[str(connections)]) as server:
             body = {"drop_id": str(await stage.drop()), "quantity": 1}
-            figure = await closed_loop(
+            return await closed_loop(
                 stage,
-                f"reserves, one transaction each ({connections} connections)",
+                "reserves, one transaction each",
                 orders(server.target, buyers, [body], "one"),
                 seconds=plan.seconds,
                 expect=201,
                 server=server,
             )
-        if best is None or figure.rate > best.rate:
-            best = figure
-    assert best is not None, "at least one number of connections is tried"
-    return best
+
+    return load
 
 
-async def reserves_spread(stage: Stage, plan: Plan, buyers: Sequence[Buyer]) -> Figure:
+async def reserves_spread(stage: Stage, plan: Plan, buyers: Sequence[Buyer]) -> Load:
     """The same crowd over many drops."""
-    bodies = [{"drop_id": str(await stage.drop()), "quantity": 1} for _ in range(plan.drops)]
-    figures = []
-    for repeat in range(plan.repeats):
-        shots = orders(stage.api.target, buyers, bodies, f"spread-{repeat}")
-        figures.append(
-            await closed_loop(stage, f"reserves, {plan.drops:,} drops", shots, seconds=plan.seconds, expect=201)
-        )
-    return median_of(figures)
+    drop_ids = [await stage.drop() for _ in range(plan.drops)]
+    return lambda: _reserves(stage, plan, buyers, f"reserves, {plan.drops:,} drops", drop_ids)
 
 
-async def reserves_stored(stage: Stage, plan: Plan, buyers: Sequence[Buyer]) -> Figure:
+async def reserves_stored(stage: Stage, plan: Plan, buyers: Sequence[Buyer]) -> Load:
     """The same on a drop that has a million orders already."""
     drop_id = await stage.drop()
     await store_orders(stage.database, drop_id, orders=plan.stored_orders, buyers=plan.stored_buyers)
     name = f"reserves, {plan.stored_orders:,} orders stored"
-    return median_of(
-        [await _reserves(stage, plan, buyers, name, drop_id, f"stored-{number}") for number in range(plan.repeats)]
-    )
+    return lambda: _reserves(stage, plan, buyers, name, [drop_id])
 
 
-async def paid(stage: Stage, plan: Plan, buyers: Sequence[Buyer]) -> Figure:
+def paid(stage: Stage, plan: Plan, buyers: Sequence[Buyer]) -> Load:
     """Reserve, charge at the provider's own process, sell: one request each."""
-    figures = []
-    for _ in range(plan.repeats):
+
+    async def load() -> Figure:
         body = {"drop_id": str(await stage.drop()), "quantity": 1, **PAID}
         shots = orders(stage.api.target, buyers, [body], "paid")
-        figures.append(await closed_loop(stage, "paid orders", shots, seconds=plan.seconds, expect=201))
-    return median_of(figures)
+        return await closed_loop(stage, "paid orders", shots, seconds=plan.seconds, expect=201)
+
+    return load
 
 
-async def sold_out(stage: Stage, plan: Plan, buyers: Sequence[Buyer]) -> Figure:
+async def sold_out(stage: Stage, plan: Plan, buyers: Sequence[Buyer]) -> Load:
     """What the late get: nothing is left."""
-    drop_id = await stage.drop(stock=10)
-    body = {"drop_id": str(drop_id), "quantity": 1}
+    body = {"drop_id": str(await stage.drop(stock=10)), "quantity": 1}
     first = ready_made(orders(stage.api.target, buyers, [body], "first"), 10)
     await closed_loop(stage, "", first, seconds=10, expect=201, connections=10)
-    late = buyers[10:]
-    figures = []
-    for repeat in range(plan.repeats):
-        shots = orders(stage.api.target, late, [body], f"late-{repeat}")
-        figures.append(await closed_loop(stage, "sold-out refusals", shots, seconds=plan.seconds, expect=409))
-    return median_of(figures)
+
+    async def load() -> Figure:
+        shots = orders(stage.api.target, buyers[10:], [body], f"late-{next(_runs)}")
+        return await closed_loop(stage, "sold-out refusals", shots, seconds=plan.seconds, expect=409)
+
+    return load
 
 
-async def reads(stage: Stage, plan: Plan) -> Figure:
+async def reads(stage: Stage, plan: Plan) -> Load:
     """The drop page."""
     request = stage.api.target.request("GET", f"{API}/drops/{await stage.drop()}")
-    return median_of(
-        [
-            await closed_loop(stage, "drop page reads", again(request), seconds=plan.seconds, expect=200)
-            for _ in range(plan.repeats)
-        ]
-    )
+    return lambda: closed_loop(stage, "drop page reads", again(request), seconds=plan.seconds, expect=200)
 
 
 async def paced_mix(stage: Stage, plan: Plan, buyers: Sequence[Buyer]) -> tuple[Figure, Figure]:
@@ -183,14 +186,7 @@ async def paced_mix(stage: Stage, plan: Plan, buyers: Sequence[Buyer]) -> tuple[
 _runs = itertools.count()
 
 
-async def _reserves(
-    stage: Stage,
-    plan: Plan,
-    buyers: Sequence[Buyer],
-    name: str,
-    drop_id: UUID | None = None,
-    run: str | None = None,
-) -> Figure:
-    body = {"drop_id": str(drop_id or await stage.drop()), "quantity": 1}
-    shots = orders(stage.api.target, buyers, [body], run or f"hot-{next(_runs)}")
+async def _reserves(stage: Stage, plan: Plan, buyers: Sequence[Buyer], name: str, drop_ids: Sequence[UUID]) -> Figure:
+    bodies = [{"drop_id": str(drop_id), "quantity": 1} for drop_id in drop_ids]
+    shots = orders(stage.api.target, buyers, bodies, f"run-{next(_runs)}")
     return await closed_loop(stage, name, shots, seconds=plan.seconds, expect=201)

@@ -175,6 +175,8 @@ class DropPages:
         for drop_id in drop_ids:
             if drop_id in read:
                 self._keep(read[drop_id])
+            elif drop_id not in versions:
+                self._pages.pop(str(drop_id), None)
             elif drop_id in known:
                 known[drop_id].keep(sent_at, self._now(), self._monotonic())
         found = known | read

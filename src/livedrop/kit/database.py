@@ -88,6 +88,7 @@ class Database:
             "lock_timeout": str(LOCK_TIMEOUT_MS),
             "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_TIMEOUT_MS),
             "timezone": "UTC",
+            "synchronous_commit": "on",  # whatever default the database has
             "jit": "off",
         }
 

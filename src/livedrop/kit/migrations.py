@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from livedrop.kit.revisions import made_by_newer, require_version, scripts_folder
@@ -45,7 +46,7 @@ async def migrate(database_url: str, target: str = "head") -> None:
 
     Raises `kit.revisions.WrongDatabase` when the server is too old or the tables are newer than this code.
     """
-    engine = create_async_engine(_sqlalchemy_url(database_url), poolclass=NullPool)
+    engine = _engine(database_url)
     try:
         async with asyncio.timeout(120), engine.begin() as connection:
             await connection.run_sync(_migrate, target)
@@ -55,7 +56,7 @@ async def migrate(database_url: str, target: str = "head") -> None:
 
 async def version_present(database_url: str) -> str | None:
     """The revision that the database is at, or None for an empty one."""
-    engine = create_async_engine(_sqlalchemy_url(database_url), poolclass=NullPool)
+    engine = _engine(database_url)
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
@@ -63,7 +64,8 @@ async def version_present(database_url: str) -> str | None:
         await engine.dispose()
 
 
-def _sqlalchemy_url(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    assert scheme in {"postgres", "postgresql"}, "a PostgreSQL URL starts with postgresql://"
-    return f"postgresql+asyncpg://{rest}"
+def _engine(url: str) -> AsyncEngine:
+    """asyncpg reads the URL itself: SQLAlchemy would take `?sslmode=require` for an argument of Python's."""
+    return create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url, timeout=10), poolclass=NullPool
+    )

@@ -35,7 +35,7 @@ LOG_SIZE_MAX_BYTES = 10_000_000
 OPTIONS: Mapping[str, str] = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    "max_connections": "60",
+    "max_connections": "250",  # for 64 API processes, see processes/api.py
     "shared_buffers": "128MB",
     "wal_buffers": "16MB",  # one batch of the till fits several times
     "max_wal_size": "2GB",

@@ -25,13 +25,13 @@ async def cancel_drop(database: Database, till: Till, caller: UUID, drop_id: UUI
 
 
 async def wind_up_cancelled(database: Database, till: Till) -> int:
-    """Releases reservations and makes refunds due on cancelled drops; how many orders were found.
+    """Releases reservations and makes refunds due on cancelled drops; how many were wound up.
 
     What is being paid may finish: it is sold and its refund is due in the same commit. The recovery sends the
     refunds to the provider.
     """
     found = await store.left_of_cancelled_drops(database, FOUND_AT_ONCE_MAX)
-    await asyncio.gather(
+    settled = await asyncio.gather(
         *(
             till.settle(
                 Release(drop_id=drop_id, order_id=order_id, cause="cancelled")
@@ -42,4 +42,4 @@ async def wind_up_cancelled(database: Database, till: Till) -> int:
         ),
         return_exceptions=True,  # an order that changed in between is looked at again in the next round
     )
-    return len(found)
+    return sum(1 for each in settled if not isinstance(each, BaseException))

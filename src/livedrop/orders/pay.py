@@ -37,6 +37,9 @@ async def purchase(
     order = None if key is None else await store.order_paid_by_key(counter.database, drop_id, user_id, key)
     if order is None:
         order = await store.live_hold(counter.database, drop_id, user_id)
+        if key is not None:
+            # The first try may have been committed since; then what is live now is another reservation.
+            order = await store.order_paid_by_key(counter.database, drop_id, user_id, key) or order
     if order is None:
         await _check_drop(counter, drop_id, user_id)
         raise NothingReserved

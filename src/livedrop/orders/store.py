@@ -49,9 +49,10 @@ ORDER BY o.id DESC LIMIT $3 OFFSET $4
 """
 _DROP_OWNER = "SELECT creator_id, published FROM drop_heads WHERE drop_id = $1"
 _SELLS_FOR_MONEY = "SELECT EXISTS (SELECT FROM lots WHERE drop_id = $1 AND unit_price_minor > 0)"
+# `statement_timestamp()`, unlike `clock_timestamp()`, can be looked up in an index.
 _HOLDS_ENDED = """
 SELECT drop_id, id FROM orders
-WHERE status = 'reserved' AND hold_expires_at <= clock_timestamp()
+WHERE status = 'reserved' AND hold_expires_at <= statement_timestamp()
 ORDER BY hold_expires_at LIMIT $1
 """
 _OPEN_PAYMENTS = f"""
@@ -64,7 +65,7 @@ SELECT {_PAYMENT}, clock_timestamp() - p.created_at, EXISTS (
 )
 FROM payments p
 WHERE p.status IN ('initiated', 'refund_pending')
-    AND (p.status = 'refund_pending' OR p.updated_at < clock_timestamp() - make_interval(secs => $1))
+    AND (p.status = 'refund_pending' OR p.updated_at < statement_timestamp() - make_interval(secs => $1))
     AND p.id <> ALL ($3::uuid[])
 ORDER BY p.updated_at LIMIT $2
 """

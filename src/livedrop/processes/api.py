@@ -23,6 +23,9 @@ from livedrop.web.cross_origin import cross_origin
 
 log = structlog.get_logger("livedrop.api")
 
+# Of all API processes of a machine together, so that they fit PostgreSQL's `max_connections` (kit/postgres.py); each
+# has one more for its till.
+CONNECTIONS_MAX_OF_ALL = 96
 CONNECTIONS_MAX = 16
 READERS_MAX = 2
 GRACE_SECONDS = 8

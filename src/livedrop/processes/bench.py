@@ -58,23 +58,28 @@ async def _measure(plan: Plan) -> tuple[dict[str, Figure], bool]:
             crowd = buyers[: plan.buyers]
             figures: dict[str, Figure] = {}
 
-            def keep(name: str, figure: Figure) -> None:
-                figures[name] = figure
-                screen.print(f"{figure.name:<45} {figure.rate:>9,.0f}/s   p99 {figure.p99_ms:>7,.1f} ms")
+            def keep(measured: dict[str, Figure]) -> None:
+                figures.update(measured)
+                for figure in measured.values():
+                    screen.print(f"{figure.name:<45} {figure.rate:>9,.0f}/s   p99 {figure.p99_ms:>7,.1f} ms")
 
-            # What is compared with each other is measured next to each other.
-            keep("noop_post", await scenarios.noop(on, plan, "POST"))
-            keep("sold_out", await scenarios.sold_out(on, plan, crowd))
-            keep("noop_get", await scenarios.noop(on, plan, "GET"))
-            keep("reads", await scenarios.reads(on, plan))
-            keep("one_by_one", await scenarios.reserves_one_by_one(on, plan, crowd))
-            keep("spread", await scenarios.reserves_spread(on, plan, crowd))
-            keep("reserves", await scenarios.reserves(on, plan, crowd))
-            keep("stored", await scenarios.reserves_stored(on, plan, crowd))
-            keep("paid", await scenarios.paid(on, plan, crowd))
+            for compared in (
+                {
+                    "noop_post": scenarios.noop(on, plan, "POST"),
+                    "sold_out": await scenarios.sold_out(on, plan, crowd),
+                },
+                {"noop_get": scenarios.noop(on, plan, "GET"), "reads": await scenarios.reads(on, plan)},
+                {
+                    "reserves": scenarios.reserves(on, plan, crowd),
+                    "spread": await scenarios.reserves_spread(on, plan, crowd),
+                    "stored": await scenarios.reserves_stored(on, plan, crowd),
+                    "one_by_one": scenarios.reserves_one_by_one(on, plan, crowd),
+                },
+                {"paid": scenarios.paid(on, plan, crowd)},
+            ):
+                keep(await scenarios.in_turns(plan, compared))
             orders, reads = await scenarios.paced_mix(on, plan, crowd)
-            keep("paced_orders", orders)
-            keep("paced_reads", reads)
+            keep({"paced_orders": orders, "paced_reads": reads})
             return figures, await _audit(on)
 
 

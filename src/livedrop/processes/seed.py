@@ -25,10 +25,13 @@ log = structlog.get_logger("livedrop.seed")
 # One at a time, whichever process; any number does.
 _LOCK = "SELECT pg_advisory_xact_lock(7061736564726)"
 _EMPTY = "SELECT NOT EXISTS (SELECT FROM drops) AND NOT EXISTS (SELECT FROM products)"
-_TABLES = """
-SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables
-WHERE schemaname IN ('public', 'sandbox') AND tablename <> 'alembic_version'
-"""
+_TABLES = (
+    "users, sessions, sign_in_failures, creators, products, variants, drops, drop_heads, lots, orders, payments, "
+    "facts, subject_facts, idempotency_keys"
+)
+_SANDBOX_TABLES = (
+    "SELECT string_agg(format('sandbox.%I', tablename), ', ') FROM pg_tables WHERE schemaname = 'sandbox'"
+)
 STARTS_IN_SECONDS = 60
 
 
@@ -150,6 +153,8 @@ async def _reset(database_url: str) -> None:
     database = await Database(database_url, connections_max=1, application_name="livedrop seed").open()
     try:
         async with database.transaction() as tx:
-            await tx.execute(f"TRUNCATE {await tx.fetchval(_TABLES)}")
+            await tx.execute(f"TRUNCATE {_TABLES}")
+            if sandbox := await tx.fetchval(_SANDBOX_TABLES):
+                await tx.execute(f"TRUNCATE {sandbox}")
     finally:
         await database.close()

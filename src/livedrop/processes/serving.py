@@ -11,11 +11,36 @@ from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from livedrop.kit.starting import CannotStart
 
 BACKLOG_MAX = 2_048
 KEEP_ALIVE_SECONDS = 75
+HEADER_BYTES_MAX = 64 * 1024
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Hangs up on whoever sends more than 64 KiB of headers: uvicorn alone would keep them all."""
+
+    _in_headers = False
+    _header_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_headers:
+            self._header_bytes += len(data)
+            if self._header_bytes > HEADER_BYTES_MAX:
+                self.transport.abort()
+                return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        self._in_headers, self._header_bytes = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_headers = False
+        super().on_headers_complete()
 
 
 class Server(uvicorn.Server):
@@ -26,7 +51,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 application,
-                http="httptools",
+                http=BoundedProtocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -12,6 +12,7 @@ import uvloop
 
 from livedrop.accounts import prune
 from livedrop.kit.database import Database, is_away
+from livedrop.kit.refusals import Busy, Unavailable
 from livedrop.orders import Cashier, Recovery, expire_holds, wind_up_cancelled
 from livedrop.payments.providers.sandbox import SandboxProvider
 from livedrop.payments.sandbox.wire import webhook_secret
@@ -75,7 +76,7 @@ async def _repeat(work: Callable[[], Awaitable[int]], every_seconds: float) -> N
             found = await work()
             away = False
         except Exception as error:
-            if not is_away(error):
+            if not is_away(error) and not isinstance(error, Unavailable | Busy):
                 log.error("work_failed", exc_info=error)
             elif not away:
                 log.warning("database_away", error=repr(error))

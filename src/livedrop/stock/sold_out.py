@@ -3,8 +3,8 @@
 The memory never answers alone. It holds who has orders on the drop, as read in one snapshot together with the
 count of orders ever placed there, and kept up with this process's own batches. A refusal waits for a reading of the
 drop that *began after the request came* (one small SELECT for all that wait): if the count is still the same and
-nothing is available, then no process has sold to this buyer in between, and "sold out" is what the till would say.
-In every other case the till is asked.
+nothing is available, then no process has sold to this buyer in between, and the till would refuse too (at times
+with another reason that holds as well, such as the limit). In every other case the till is asked.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ ASKED_AT_ONCE_MAX = 512
 ASKED_WAITING_MAX = 16_384
 # Other processes may sell units that come back again and again; the buyers are not read anew for each.
 READ_ANEW_AFTER_SECONDS = 1.0
+TOO_MANY_SECONDS = 60.0
 
 _NOW = """
 SELECT h.drop_id, h.orders_placed,
@@ -66,6 +67,7 @@ class SoldOutMemory:
         self._database = database
         self._drops: dict[UUID, _Memory] = {}
         self._loading: dict[UUID, asyncio.Task[None]] = {}
+        self._not_before: dict[UUID, float] = {}  # drops with too many buyers: when to count them again
         self._readings: Batcher[UUID, _Reading | None] = Batcher(
             self._read, batch_size_max=ASKED_AT_ONCE_MAX, queue_max=ASKED_WAITING_MAX, name="sold-out readings"
         )
@@ -114,7 +116,8 @@ class SoldOutMemory:
     def _remember_soon(self, drop_id: UUID) -> None:
         memory = self._drops.get(drop_id)
         read_lately = memory is not None and time.monotonic() - memory.read_at < READ_ANEW_AFTER_SECONDS
-        if drop_id in self._loading or read_lately or len(self._loading) >= DROPS_MAX:
+        too_many = time.monotonic() < self._not_before.get(drop_id, 0.0)
+        if drop_id in self._loading or read_lately or too_many or len(self._loading) >= DROPS_MAX:
             return
         task = asyncio.create_task(self._remember(drop_id), name="sold-out buyers")
         self._loading[drop_id] = task
@@ -127,6 +130,9 @@ class SoldOutMemory:
             log.info("sold_out_not_remembered", drop_id=str(drop_id), error=repr(error))
             return
         if row is None or len(row[1]) > BUYERS_MAX:
+            while len(self._not_before) >= DROPS_MAX:
+                del self._not_before[next(iter(self._not_before))]
+            self._not_before[drop_id] = time.monotonic() + TOO_MANY_SECONDS
             return
         self._drops.pop(drop_id, None)
         while self._drops and (len(self._drops) >= DROPS_MAX or self._buyers() + len(row[1]) > BUYERS_MAX):

@@ -31,8 +31,13 @@ ATTEMPTS_MAX = 4
 # second of their use, plans fit the tables, also while a new installation fills.
 PLANS_AGE_MAX_SECONDS = 0.5
 
-# What one intent may bring about that the rules should have refused.
-_BUGS = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, AssertionError, LookupError)
+# What does not get better by asking once more at once.
+_LASTING = (
+    asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresSystemError,
+    asyncpg.QueryCanceledError,
+    TimeoutError,
+)
 
 Answered = Result | Refusal
 
@@ -96,16 +101,14 @@ class Till:
                 log.info("batch_tried_again", attempt=attempt, error=repr(error))
             except asyncpg.LockNotAvailableError as error:
                 return await self._settle_drop_by_drop(intents, error)
-            except _BUGS as error:
-                return await self._settle_apart(intents, error)
             except Exception as error:
-                self._drop_connection()
                 if not is_away(error):
-                    raise
+                    return await self._settle_apart(intents, error)
+                self._drop_connection()
                 # The answer to a COMMIT may have been lost. Settled again with the same ids, under the heads'
                 # lock, what was committed appears as its own result.
                 log.warning("batch_lost_its_database", attempt=attempt, error=repr(error))
-                if isinstance(error, asyncpg.InsufficientResourcesError | asyncpg.PostgresSystemError | TimeoutError):
+                if isinstance(error, _LASTING):
                     break  # a full disk or a silent server does not get better within the next second
                 await asyncio.sleep(0.05 * attempt)
         return [Unavailable() for _ in intents]
@@ -150,6 +153,7 @@ class Till:
         if len(intents) == 1:
             log.error("intent_failed", intent=type(intents[0]).__name__, exc_info=error)
             return [error]
+        log.warning("batch_taken_apart", intents=len(intents), error=repr(error))
         half = len(intents) // 2
         return [*await self._settle(intents[:half]), *await self._settle(intents[half:])]
 

@@ -13,6 +13,8 @@ from litestar.connection import ASGIConnection
 from livedrop.kit.refusals import Forbidden, Refusal
 
 REMEMBERED_TOKENS_MAX = 100_000
+# What is remembered is the header as it was sent: a token of ours with its scheme, and nothing longer.
+AUTHORIZATION_BYTES_MAX = 1_100
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -76,6 +78,8 @@ class Guard:
             self._revoked[session] = until
 
     def _read(self, authorization: bytes) -> Caller:
+        if len(authorization) > AUTHORIZATION_BYTES_MAX:
+            raise AuthRequired("The Authorization header is too long.")
         scheme, _, token = authorization.partition(b" ")
         if scheme.lower() != b"bearer":
             raise AuthRequired

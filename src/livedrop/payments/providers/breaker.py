@@ -10,14 +10,15 @@ FAILURES_MAX = 20
 REFUSED_COUNTS_AS = 5
 WINDOW_SECONDS = 10.0
 OPEN_SECONDS = 2.0
-PROBE_SECONDS_MAX = 6.0  # longer than the longest call
+# While it is half open this many calls find out together; one alone might be a slow card's.
+PROBES_MAX = 32
 
 
 class Breaker:
-    """Open: known to be down. When its time is over the next call is the probe, and while that is under way
-    all others still see it open. Any answer to any call closes it; a call that fails counts only if nobody got an
-    answer while it waited, since slow charges alone don't mean that the provider is down.
-    `clock` in seconds, monotonic."""
+    """Open: known to be down. When its time is over the next calls, up to 32 at once, are probes, and while those are
+    under way all others still see it open; an opening that nothing followed for 10 s is forgotten. Any answer to any
+    call closes it; a call that fails counts only if nobody got an answer while it waited, since slow charges alone
+    don't mean that the provider is down. `clock` in seconds, monotonic."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -25,20 +26,23 @@ class Breaker:
         self._first_failure_at = 0.0
         self._answered_at = float("-inf")
         self._probe_from: float | None = None  # None: closed
-        self._probe_until = 0.0
+        self._probes = 0
 
     @property
     def is_open(self) -> bool:
         if self._probe_from is None:
             return False
         now = self._clock()
-        return now < self._probe_from or now < self._probe_until
+        if now > self._probe_from + WINDOW_SECONDS:
+            self._probe_from = None  # long ago: whoever comes now is not made to pay for it
+            return False
+        return now < self._probe_from or self._probes >= PROBES_MAX
 
     def calling(self) -> float:
         """A call begins; returns when, for `failed`."""
         now = self._clock()
         if self._probe_from is not None and not self.is_open:
-            self._probe_until = now + PROBE_SECONDS_MAX
+            self._probes += 1
         return now
 
     def answered(self) -> None:
@@ -65,5 +69,5 @@ class Breaker:
 
     def _open(self, now: float) -> None:
         self._probe_from = now + OPEN_SECONDS
-        self._probe_until = 0.0
+        self._probes = 0
         self._failures = 0

@@ -56,7 +56,7 @@ SELECT made.*, clock_timestamp() + make_interval(secs => $2::float8) FROM made
 
 _DUE = """
 SELECT id, payment_id, drop_id, order_id, status, reason FROM sandbox.events
-WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT $1
+WHERE due_at <= statement_timestamp() ORDER BY due_at LIMIT $1
 """
 
 _SECONDS_UNTIL_DUE = """
