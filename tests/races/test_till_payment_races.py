@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from livedrop.kit.database import Database
-from livedrop.stock import Order, Settled, Till
+from livedrop.stock import Order, Reserve, Sell, Settled, Till
 from livedrop.stock.errors import (
     AlreadyPaid,
     HoldExpired,
@@ -188,10 +188,13 @@ async def test_late_money_keeps_the_limit_whoever_took_the_buyers_units_meanwhil
     assert {each.order.status for each in late} == {"expired"}
 
     dice = random.Random(SEED)
-    asked = [lambda till, each=each: till.settle(sell(each)) for each in late]
-    asked += [lambda till, buyer=buyer: till.reserve(drop.reserve(buyer)) for buyer in buyers]
-    dice.shuffle(asked)
-    await at_once(ask(dice.choice(tills)) for ask in asked)
+    intents: list[Sell | Reserve] = [*map(sell, late), *map(drop.reserve, buyers)]
+    dice.shuffle(intents)
+    await at_once(
+        till.reserve(intent) if isinstance(intent, Reserve) else till.settle(intent)
+        for intent in intents
+        for till in [dice.choice(tills)]
+    )
     held = await database.fetch(
         "SELECT sum(quantity) FROM orders WHERE status IN ('reserved', 'paid') GROUP BY drop_id, user_id"
     )
