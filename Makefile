@@ -32,8 +32,9 @@ bench: $(VENV)/for-test
 	$(BIN)/livedrop bench
 
 # The environment, made again when what it holds has changed. One that was moved or copied with its folder leads
-# back to where it was made, so that is made again too.
-ifeq ($(shell cat $(VENV)/place 2>/dev/null),$(CURDIR))
+# back to where it was made, so that is made again too; and so is one that another Python made.
+PLACE := $(CURDIR) $(shell $(PYTHON) -c 'import sys; print(sys.base_prefix, sys.version.split()[0])' 2>/dev/null)
+ifeq ($(shell cat $(VENV)/place 2>/dev/null),$(PLACE))
 IN_PLACE := yes
 else
 .PHONY: $(VENV)/for-run $(VENV)/for-test
@@ -54,7 +55,7 @@ define install
 	@$(PYTHON) -m venv $(if $(wildcard $(VENV)/place),$(if $(IN_PLACE),,--clear)) $(VENV)
 	@$(PIP) --require-hashes -r $(1)
 	@$(PIP) --no-deps --no-build-isolation --editable .
-	@printf '%s' "$(CURDIR)" > $(VENV)/place
+	@printf '%s' "$(PLACE)" > $(VENV)/place
 	@touch $@
 endef
 

@@ -40,6 +40,13 @@ async def test_up_down_and_up_again(bare_database_url: str) -> None:
     assert await schema(bare_database_url) == made
 
 
+async def test_what_a_url_asks_of_the_connection_is_kept(bare_database_url: str) -> None:
+    """Red while SQLAlchemy read the URL: `?sslmode=require`, which most hosted servers need, was a TypeError."""
+    url = f"{bare_database_url}&sslmode=prefer&application_name=migration"
+    await migrate(url)
+    assert await version_present(url) == newest_revision()
+
+
 async def test_many_that_migrate_at_once_do_it_once(bare_database_url: str) -> None:
     await asyncio.gather(*(migrate(bare_database_url) for _ in range(6)))
     assert await version_present(bare_database_url) == newest_revision()
